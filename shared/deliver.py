@@ -102,7 +102,7 @@ class _Batch(BatchOf[Change]):
             now = winner.change
             its = its or held(now.version, now.arrived_at, now.occurred_at)
             outliving = [one for one in candidates if outlives(one, winner)]
-            beaten = [one for one in candidates if one not in outliving]
+            beaten = [one for one in candidates if not outlives(one, winner)]
             super()._settle_rest(beaten, winner, its)
             candidates[:] = outliving
 

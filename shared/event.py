@@ -1,6 +1,7 @@
 """The event: its types, and the validator that both consumers use."""
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -38,6 +39,11 @@ TIME_PATTERN = (
 ) + _END
 
 ImageId = Annotated[str, Meta(pattern=IMAGE_ID_PATTERN, description="Also the partition key.")]
+# `decode` checks the patterns of an event. msgspec would call Python for each name of an attribute.
+_ImageIdOfEvent = Annotated[
+    str,
+    Meta(description="Also the partition key.", extra_json_schema={"pattern": IMAGE_ID_PATTERN}),
+]
 Version = Annotated[int, Meta(ge=1, le=MAX_VERSION, description="The highest version wins.")]
 Value = Annotated[
     str,
@@ -73,7 +79,7 @@ Time = Annotated[
         extra_json_schema={"pattern": TIME_PATTERN, "examples": ["2026-11-21T08:00:00Z"]},
     ),
 ]
-AttributeName = Annotated[str, Meta(pattern=ATTRIBUTE_NAME_PATTERN)]
+_NameOfAttribute = Annotated[str, Meta(extra_json_schema={"pattern": ATTRIBUTE_NAME_PATTERN})]
 
 EventType = Literal["image.uploaded", "image.updated", "image.deleted"]
 
@@ -93,7 +99,7 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     taken_at: Time | UnsetType = UNSET
     tags: Annotated[tuple[Value, ...], Meta(max_length=MAX_TAGS)] | UnsetType = UNSET
     attributes: (
-        Annotated[dict[AttributeName, Value], Meta(max_length=MAX_ATTRIBUTES)] | UnsetType
+        Annotated[dict[_NameOfAttribute, Value], Meta(max_length=MAX_ATTRIBUTES)] | UnsetType
     ) = UNSET
 
 
@@ -101,7 +107,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What happened to one image. `image` is absent only in `image.deleted`."""
 
     type: EventType
-    image_id: ImageId
+    image_id: _ImageIdOfEvent
     version: Version
     occurred_at: Time
     image: Image | UnsetType = UNSET
@@ -165,6 +171,10 @@ def decode(data: bytes) -> Event:
         raise _why_refused(data, None)
     try:
         event = _decoder.decode(data)
+        if _is_image_id(event.image_id) is None:
+            raise _no_match(IMAGE_ID_PATTERN, "`$.image_id`")
+        if event.image is not UNSET:
+            check_names(event.image)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _why_refused(data, error) from None
     _check_offset("$.occurred_at", event.occurred_at)
@@ -189,6 +199,35 @@ def encode(event: Event) -> bytes:
 def digest(image: Image) -> str:
     """The SHA-256 (lower-case hex) of the image as JSON with sorted keys and no absent fields."""
     return hashlib.sha256(_encoder.encode(image)).hexdigest()
+
+
+# Names of attributes that were checked: most images have the same ones.
+_known_names: set[str] = set()
+_MOST_KNOWN = 1024
+_is_image_id = re.compile(IMAGE_ID_PATTERN).match
+_is_attribute_name = re.compile(ATTRIBUTE_NAME_PATTERN).match
+
+
+def check_names(image: Image) -> None:
+    """Check the names of the attributes, which the type does not.
+
+    Raises:
+        msgspec.ValidationError: one of them does not have the form of a name.
+    """
+    attributes = image.attributes
+    if attributes is UNSET or attributes.keys() <= _known_names:
+        return
+    for name in attributes:
+        if _is_attribute_name(name) is None:
+            raise _no_match(ATTRIBUTE_NAME_PATTERN, "`key` in `$.image.attributes`")
+    if len(_known_names) > _MOST_KNOWN:
+        _known_names.clear()
+    _known_names.update(attributes)
+
+
+def _no_match(pattern: str, where: str) -> msgspec.ValidationError:
+    """What msgspec raises for a text that does not match a pattern."""
+    return msgspec.ValidationError(f"Expected `str` matching regex {pattern!r} - at {where}")
 
 
 def _check_offset(where: str, time: datetime) -> None:

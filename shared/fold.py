@@ -52,17 +52,18 @@ def fold_by[C](
         same: changes of one key for which this is equal share one candidate.
         order: candidates with a lower value of this are written first.
     """
-    keys: dict[str, dict[Hashable, CandidateOf[C]]] = {}
+    keys: dict[str, dict[Hashable, tuple[C, list[Record]]]] = {}
     for change, record in changes:
-        candidates = keys.setdefault(key(change), {})
-        content = same(change)
-        seen = candidates.get(content)
-        candidates[content] = (
-            CandidateOf(change, (record,))
-            if seen is None
-            else CandidateOf(seen.change, (*seen.records, record))
+        contents = keys.setdefault(key(change), {})
+        _, records = contents.setdefault(same(change), (change, []))
+        records.append(record)
+    return {
+        its: sorted(
+            [CandidateOf(change, tuple(records)) for change, records in contents.values()],
+            key=order,
         )
-    return {its: sorted(candidates.values(), key=order) for its, candidates in keys.items()}
+        for its, contents in keys.items()
+    }
 
 
 def outlives(candidate: Candidate, winner: Candidate) -> bool:
@@ -81,6 +82,8 @@ def _before_their_purge(candidates: list[Candidate]) -> list[Candidate]:
     A removal is repeated with each delivery of its batch, and each time the index remembers its
     version for a minute: it would never take what outlives it.
     """
+    if len(candidates) == 1:
+        return candidates
     first, *others = candidates
     outliving = [one for one in others if outlives(one, first)]
     if not outliving:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from shared.change import Change, Put, Remove, StoredChange, digest_of
+from shared.change import Change, Purge, Put, Remove, StoredChange
+from shared.event import Image, check_names
 from shared.shortened import BriefError
 
 if TYPE_CHECKING:
@@ -58,9 +59,32 @@ def item_from(change: Change) -> Item:
 
     An image has `KEY` and `IMAGE_ATTRIBUTES`, a tombstone `KEY` and `TOMBSTONE_ATTRIBUTES`.
     """
-    plain = msgspec.to_builtins(change)
-    plain["deleted"] = digest_of(change) is None
-    return {name: _typed(value) for name, value in plain.items()}
+    match change:
+        case Put():
+            return {
+                KEY: {"S": change.image_id},
+                "version": {"N": str(change.version)},
+                "image": {"M": _typed_image(change.image)},
+                "digest": {"S": change.digest},
+                "event_type": {"S": change.event_type},
+                "occurred_at": {"S": change.occurred_at},
+                "arrived_at": {"N": str(change.arrived_at)},
+                "shard_id": {"S": change.shard_id},
+                "sequence_number": {"S": change.sequence_number},
+                "deleted": {"BOOL": False},
+            }
+        case Remove() | Purge():
+            return {
+                KEY: {"S": change.image_id},
+                "version": {"N": str(change.version)},
+                "event_type": {"S": change.event_type},
+                "occurred_at": {"S": change.occurred_at},
+                "arrived_at": {"N": str(change.arrived_at)},
+                "expires_at": {"N": str(change.expires_at)},
+                "shard_id": {"S": change.shard_id},
+                "sequence_number": {"S": change.sequence_number},
+                "deleted": {"BOOL": True},
+            }
 
 
 def change_in_item(item: "Mapping[str, AttributeValue]") -> StoredChange:
@@ -81,22 +105,30 @@ def change_in_item(item: "Mapping[str, AttributeValue]") -> StoredChange:
         plain = {name: _plain(item[name]) for name in expected}
         if plain["deleted"] is not deleted:
             raise MalformedItemError(f"$.deleted: expected BOOL, got {item['deleted']}")
-        return msgspec.convert(plain, Remove) if deleted else msgspec.convert(plain, Put)
+        if deleted:
+            return msgspec.convert(plain, Remove)
+        put = msgspec.convert(plain, Put)
+        check_names(put.image)
     except (msgspec.ValidationError, ValueError) as error:
         raise MalformedItemError(str(error)) from error
+    return put
 
 
-def _typed(value: Any) -> "AttributeValue":
-    """Like boto3's TypeSerializer, at a third of the cost, for the types that a change has."""
-    if isinstance(value, str):
-        return {"S": value}
-    if isinstance(value, bool):  # in Python, a bool is an int
-        return {"BOOL": value}
-    if isinstance(value, int):
-        return {"N": str(value)}
-    if isinstance(value, dict):
-        return {"M": {name: _typed(inner) for name, inner in value.items()}}
-    return {"L": [_typed(inner) for inner in value]}
+def _typed_image(image: Image) -> Item:
+    """Like boto3's TypeSerializer, at a fraction of the cost, for the values that an image has."""
+    typed: Item = {}
+    plain: dict[str, Any] = msgspec.to_builtins(image)
+    for name, value in plain.items():
+        match value:
+            case str():
+                typed[name] = {"S": value}
+            case int():
+                typed[name] = {"N": str(value)}
+            case dict():
+                typed[name] = {"M": {key: {"S": text} for key, text in value.items()}}
+            case _:
+                typed[name] = {"L": [{"S": text} for text in value]}
+    return typed
 
 
 def _plain(value: "AttributeValue") -> Any:

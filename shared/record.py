@@ -1,6 +1,5 @@
 """The record: one entry of a stream as Lambda delivers it, and the event in it."""
 
-import base64
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -12,6 +11,9 @@ from shared.event import Event, InvalidEventError
 # With a version further ahead, later events with correct versions would be stale for a long time.
 MAX_AHEAD_US = 24 * 60 * 60 * 1_000_000
 
+
+# Twice as fast as the module of Python.
+_from_base64 = msgspec.json.Decoder(bytes).decode
 
 type Holds = Literal["event", "table_change"]
 """What the data of a record contains: an image event, or the change of one item of the table."""
@@ -51,7 +53,7 @@ def from_lambda(record: Mapping[str, Any]) -> Record:
         sequence_number=kinesis["sequenceNumber"],
         partition_key=kinesis["partitionKey"],
         arrived_at=round(kinesis["approximateArrivalTimestamp"] * 1000),
-        data=base64.b64decode(kinesis["data"]),
+        data=_from_base64(f'"{kinesis["data"]}"'),
     )
 
 

@@ -8,10 +8,22 @@ with that function. So the same fault has the same reason and the same words eve
 import base64
 import json
 import re
+from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
-from shared.event import AGGREGATED_MAGIC, MAX_EVENT_BYTES, InvalidEventError
+from shared.event import (
+    AGGREGATED_MAGIC,
+    ATTRIBUTE_NAME_PATTERN,
+    MAX_ATTRIBUTES,
+    MAX_EVENT_BYTES,
+    Event,
+    Image,
+    ImageId,
+    InvalidEventError,
+    Value,
+)
 from shared.nesting import nests_too_deep
 from shared.wrong_fields import not_an_event
 from shared.wrong_json import not_json
@@ -20,6 +32,28 @@ from shared.wrong_json import not_json
 # read on. Only the second one finds lone surrogates, but it stops at integers over 4,300 digits.
 _syntax_decoder = msgspec.json.Decoder(msgspec.Raw)
 _any_decoder = msgspec.json.Decoder(float_hook=str)
+
+
+class _StrictImage(Image, frozen=True):
+    """An image whose type has all rules, also those that `shared.event.decode` checks itself."""
+
+    attributes: (
+        Annotated[
+            dict[Annotated[str, Meta(pattern=ATTRIBUTE_NAME_PATTERN)], Value],
+            Meta(max_length=MAX_ATTRIBUTES),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class _StrictEvent(Event, frozen=True):
+    """An event with such an image. Its decoder finds the first fault of a record."""
+
+    image_id: ImageId
+    image: _StrictImage | UnsetType = UNSET
+
+
+_strict_decoder = msgspec.json.Decoder(_StrictEvent)
 
 
 def why_refused(data: bytes, error: Exception | None) -> InvalidEventError:
@@ -52,7 +86,16 @@ def why_refused(data: bytes, error: Exception | None) -> InvalidEventError:
         if _has_lone_surrogate(data):
             return lone_surrogate()
         return not_json(data, str(bad))
-    return not_an_event(data, str(error))
+    return not_an_event(data, _first_fault(data) or str(error))
+
+
+def _first_fault(data: bytes) -> str | None:
+    """What the decoder says about the first fault, in the order of the record; None: no fault."""
+    try:
+        _strict_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return str(error)
+    return None
 
 
 def lone_surrogate() -> InvalidEventError:

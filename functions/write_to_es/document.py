@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from shared.change import Change, Purge, Put, Remove, StoredChange
-from shared.event import EventType, Image
+from shared.event import EventType, Image, check_names
 from shared.shortened import BriefError
 
 # The index does not store the provenance of a change. A change that is read from a document has
@@ -121,7 +121,9 @@ def image_in(source: Mapping[str, Any]) -> Image:
     if "attributes" in fields:
         pairs = msgspec.convert({"attributes": fields["attributes"]}, _Attributes).attributes
         fields["attributes"] = {pair.name: pair.value for pair in pairs}
-    return msgspec.convert(fields, Image)
+    image = msgspec.convert(fields, Image)
+    check_names(image)
+    return image
 
 
 class _Attributes(msgspec.Struct, frozen=True):
