@@ -5,10 +5,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from doors.stream import consume
+from functions.write_to_dynamodb.encoding import encode_once
 from functions.write_to_dynamodb.sink import ImageTable
 from shared.batch import BatchResponse
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 # Short timeouts and no retries: `deliver` retries, and needs time after a slow answer.
 CONNECT_SECONDS, READ_SECONDS = 1, 4
+
+# botocore would build its own text twice for each request.
+USER_AGENT = f"Lockstep Boto3/{boto3.__version__} Botocore/{botocore.__version__}"
 
 
 @cache
@@ -31,12 +36,15 @@ def table() -> ImageTable:
 def _client(seconds: float) -> "DynamoDBClient":
     """A client whose requests take at most so many seconds."""
     config = Config(
+        user_agent=USER_AGENT,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=seconds - CONNECT_SECONDS,
         retries={"total_max_attempts": 1},
         parameter_validation=False,
     )
-    return boto3.client("dynamodb", config=config)
+    client = boto3.client("dynamodb", config=config)
+    encode_once(client)
+    return client
 
 
 def handle(event: dict[str, Any], context: LambdaContext) -> BatchResponse:

@@ -11,6 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from functions.write_to_dynamodb.encoding import encode_once
 from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from shared.batch import Delivery
@@ -51,8 +52,8 @@ type Item = Mapping[str, AttributeValueTypeDef]
 
 
 def client_of(endpoint: str) -> Client:
-    """As the door makes it: one attempt, no validation of what we build ourselves."""
-    return boto3.client(
+    """As the door makes it: one attempt, no validation, bodies encoded once."""
+    client = boto3.client(
         "dynamodb",
         endpoint_url=endpoint,
         region_name="us-east-1",
@@ -65,6 +66,8 @@ def client_of(endpoint: str) -> Client:
             parameter_validation=False,
         ),
     )
+    encode_once(client)
+    return client
 
 
 class TableStore:

@@ -13,6 +13,7 @@ from opensearchpy import OpenSearch
 from urllib3 import Timeout
 
 from doors.quarantine import BucketQuarantine, disable_expect_header
+from functions.write_to_dynamodb.encoding import encode_once
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
@@ -155,6 +156,7 @@ def with_table(endpoint: str, *, patience: float) -> Iterator[Exchange]:
     ensure_table(direct, name)
     with before(endpoint) as proxy:
         client = _client("dynamodb", proxy.url, patience=patience)
+        encode_once(client)
         through, around = (ImageTable(one, name, longest_request=1.0) for one in (client, direct))
         yield Written(proxy, through, around, TableReader(direct, name).lookup)
         client.close()

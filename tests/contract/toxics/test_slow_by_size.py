@@ -14,6 +14,7 @@ from opensearchpy import OpenSearch
 from urllib3 import Timeout
 
 from doors.clock import SYSTEM_CLOCK
+from functions.write_to_dynamodb.encoding import encode_once
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
@@ -71,7 +72,7 @@ class Box:
 
 def aws_client(service: Literal["dynamodb", "kinesis"], url: str, seconds: float) -> Any:
     """A client whose requests take at most so many seconds."""
-    return boto3.client(
+    client: Any = boto3.client(
         service,
         endpoint_url=url,
         region_name="us-east-1",
@@ -81,8 +82,12 @@ def aws_client(service: Literal["dynamodb", "kinesis"], url: str, seconds: float
             connect_timeout=CONNECT_SECONDS,
             read_timeout=seconds - CONNECT_SECONDS,
             retries={"total_max_attempts": 1},
+            parameter_validation=service != "dynamodb",
         ),
     )
+    if service == "dynamodb":
+        encode_once(client)
+    return client
 
 
 @pytest.fixture
