@@ -144,10 +144,15 @@ class _Batch(BatchOf[Change]):
             candidates[:] = same
 
 
+class _At(msgspec.Struct, frozen=True):
+    at: Time
+
+
 @lru_cache(maxsize=1024)  # an event's time is needed when it is read, and when it is applied
 def _time(text: str) -> dt.datetime:
-    # Use msgspec: Python's own parser rejects some forms of RFC 3339, such as `z`.
-    return msgspec.convert(text, Time)
+    # Use msgspec: Python's own parser rejects some forms of RFC 3339, such as `z`. It keeps what it
+    # knows of a Struct, and would look at the type `Time` anew each time.
+    return msgspec.convert({"at": text}, _At).at
 
 
 def _contradicts(candidates: Sequence[Candidate], winner: Candidate) -> bool:

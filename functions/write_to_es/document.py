@@ -46,7 +46,7 @@ FIELDS = (*Head.__struct_fields__, *Image.__struct_fields__)
 
 def document_from(change: Change) -> dict[str, Any]:
     """The document of an image or of a tombstone."""
-    head: dict[str, Any] = {
+    document: dict[str, Any] = {
         "image_id": change.image_id,
         "version": change.version,
         "deleted": False,
@@ -56,14 +56,15 @@ def document_from(change: Change) -> dict[str, Any]:
     }
     match change:
         case Remove() | Purge():
-            return head | {"deleted": True, "expires_at": change.expires_at}
+            document["deleted"] = True
+            document["expires_at"] = change.expires_at
         case Put():
-            fields: dict[str, Any] = msgspec.to_builtins(change.image)
-            if "attributes" in fields:
-                fields["attributes"] = [
-                    {"name": name, "value": value} for name, value in fields["attributes"].items()
-                ]
-            return head | {"digest": change.digest} | fields
+            document["digest"] = change.digest
+            document.update(msgspec.to_builtins(change.image))
+            if "attributes" in document:
+                pairs = document["attributes"].items()
+                document["attributes"] = [{"name": name, "value": value} for name, value in pairs]
+    return document
 
 
 class MalformedDocumentError(BriefError):
