@@ -3,6 +3,7 @@ no test fails for being slow.
 """
 
 import gc
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,6 +69,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # A shell has its background jobs ignore Ctrl-C, and so would all that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The settings of the person who runs the tests are not for them.
+    for name in ("LOCKSTEP_STACK", "LOCKSTEP_STATE", "LOCKSTEP_REGION"):
+        os.environ.pop(name, None)
+    os.environ["XDG_CONFIG_HOME"] = os.devnull
     # Tests have many objects that stay. Looking through them often takes a tenth of the time.
     gc.set_threshold(20_000, 10, 10)
     config.stash[SKIPPED] = {}

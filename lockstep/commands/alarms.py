@@ -6,15 +6,9 @@ from typing import Any
 
 import click
 
+from lockstep.commands.chosen_stack import connected, name_stack
 from lockstep.commands.endings import NO
-from lockstep.commands.options import (
-    APPLY_HINT,
-    NumberRange,
-    apply_option,
-    connected,
-    examples,
-    json_option,
-)
+from lockstep.commands.options import APPLY_HINT, NumberRange, apply_option, examples, json_option
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stack.alarms import (
@@ -118,6 +112,8 @@ def drill_command(
     """
     if every and alarm:
         raise click.UsageError("give ALARM or --all, not both")
+    if applies:
+        name_stack(name, STATE)
     clients = connected(name, STATE)
     alarms = _alarms(clients, name)
     wanted = _all_that_are_off(alarms) if every else alarm

@@ -4,9 +4,9 @@ import datetime as dt
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, BinaryIO, NoReturn
+from typing import IO, Any, BinaryIO, NoReturn
 
 import click
 import msgspec
@@ -18,20 +18,19 @@ from lockstep.audit.report import as_line
 from lockstep.commands.answering import Answering, answer_options
 from lockstep.commands.answering import run as answer
 from lockstep.commands.answering import show as show_answer
+from lockstep.commands.chosen_stack import changed_stack_options, connected
 from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.losses import show_acknowledged, show_unread
 from lockstep.commands.options import (
     APPLY_HINT,
     NumberRange,
     at_most_option,
-    connected,
     examples,
     is_said,
     json_option,
     past,
     rate_option,
     since_option,
-    stack_options,
 )
 from lockstep.commands.progress import counting
 from lockstep.console.terminal import answers, notes, print_json, print_table
@@ -86,6 +85,10 @@ _AHEAD: dict[AheadKind, str] = {
 }
 
 
+def _changes(given: Mapping[str, Any]) -> bool:
+    return given["acknowledge"] is not None or bool(given["repair"] and given["applies"])
+
+
 @click.command(
     "audit",
     epilog=examples(
@@ -97,7 +100,7 @@ _AHEAD: dict[AheadKind, str] = {
         'lockstep audit --acknowledge 2026-11-21T08:00:00Z --reason "imported again"',
     ),
 )
-@stack_options
+@changed_stack_options(when=_changes)
 @json_option
 @click.option(
     "--values", is_flag=True, help="Compare all fields, not only version, digest and deletion."

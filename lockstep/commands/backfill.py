@@ -8,16 +8,15 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from lockstep.commands.chosen_stack import applies, changed_stack_options, connected
 from lockstep.commands.endings import NO
 from lockstep.commands.files import WRITTEN, is_read, opened
 from lockstep.commands.options import (
     APPLY_HINT,
     apply_option,
-    connected,
     examples,
     json_option,
     resume_file_option,
-    stack_options,
 )
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
@@ -55,7 +54,7 @@ _AGAIN = (
     ),
 )
 @click.argument("source")
-@stack_options
+@changed_stack_options(when=applies)
 @json_option
 @click.option(
     "--from",

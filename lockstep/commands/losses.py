@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lockstep.commands.options import connected
+from lockstep.commands.chosen_stack import connected
 from lockstep.console.terminal import answers, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stream.losses import NOT_RUNNING, Loss, StoppedConsumer, Unread, typed

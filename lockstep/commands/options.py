@@ -1,21 +1,14 @@
-"""The options that commands share, and the stack that a command is about."""
+"""The options that commands share."""
 
 import datetime as dt
 import math
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
-
-from lockstep.stack.clients import Clients
-from lockstep.stack.stack import STATE, StackNotFoundError, read_deployed, read_local
-
-if TYPE_CHECKING:
-    import boto3
 
 # Printed at the end of a dry run that found something to do.
 APPLY_HINT = "nothing is changed yet: add --apply"
@@ -66,29 +59,6 @@ def apply_option[F: Callable[..., Any]](command: F) -> F:
         is_flag=True,
         help="Make the changes. Without --apply, only show what would be done.",
     )(command)
-
-
-def state_option[F: Callable[..., Any]](command: F) -> F:
-    """`--state`: the folder of a local stack."""
-    return click.option(
-        "--state",
-        type=click.Path(file_okay=False, path_type=Path),
-        metavar="FOLDER",
-        default=STATE,
-        show_default=True,
-        help="Folder of the local stack.",
-    )(command)
-
-
-def stack_options[F: Callable[..., Any]](command: F) -> F:
-    """`--stack` and `--state`: the stack that a command is about."""
-    named = click.option(
-        "--stack",
-        "name",
-        metavar="NAME",
-        help="Use this CloudFormation stack. Default: the local stack.",
-    )
-    return state_option(named(command))
 
 
 def rate_option[F: Callable[..., Any]](command: F) -> F:
@@ -169,27 +139,3 @@ def since_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
         words: the help.
     """
     return click.option("--since", metavar="TIME", callback=past, help=words)
-
-
-def connected(name: str | None, state: Path) -> Clients:
-    """The clients of the deployed stack with this name or, without a name, of the local stack."""
-    if name is None:
-        return Clients(read_local(state))
-    found = aws_session()
-    return Clients(read_deployed(found.client("cloudformation"), name, found.region_name))
-
-
-def aws_session() -> "boto3.Session":
-    """A session for AWS, with a region.
-
-    Raises:
-        StackNotFoundError: no region is set.
-    """
-    import boto3  # noqa: PLC0415 - slow, and not needed for a local stack that does not run
-
-    # boto3 knows only the older name of this variable.
-    found = boto3.Session(region_name=os.environ.get("AWS_REGION"))
-    if not found.region_name:
-        message = "no region: set AWS_REGION, or a region in your AWS profile"
-        raise StackNotFoundError(message)
-    return found

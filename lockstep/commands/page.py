@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from lockstep.commands.options import connected, examples, stack_options
+from lockstep.commands.chosen_stack import connected, stack_options
+from lockstep.commands.options import examples
 from lockstep.page.proxy import PageError, application
 from lockstep.stack.use_cases.search import search_api
 from lockstep.web.addresses import HOST

@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from functions.write_to_dynamodb.table_settings import WantedSettings
+from lockstep.commands.chosen_stack import applies, aws_session, changed_stack_options, connected
 from lockstep.commands.endings import NO
-from lockstep.commands.options import (
-    APPLY_HINT,
-    apply_option,
-    aws_session,
-    connected,
-    examples,
-    json_option,
-    stack_options,
-)
+from lockstep.commands.options import APPLY_HINT, apply_option, examples, json_option
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.stack.stack import NoSuchStackError, command_for
@@ -34,7 +27,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("table")
-@stack_options
+@changed_stack_options(when=applies)
 @json_option
 @apply_option
 def prepare_command(

@@ -5,15 +5,9 @@ from pathlib import Path
 
 import click
 
+from lockstep.commands.chosen_stack import applies, changed_stack_options, connected
 from lockstep.commands.endings import NO
-from lockstep.commands.options import (
-    APPLY_HINT,
-    apply_option,
-    connected,
-    examples,
-    json_option,
-    stack_options,
-)
+from lockstep.commands.options import APPLY_HINT, apply_option, examples, json_option
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.repair.purge import Purged
@@ -21,7 +15,7 @@ from lockstep.stack.use_cases.audit import purge
 
 
 @click.command("purge", epilog=examples("lockstep purge", "lockstep purge --apply"))
-@stack_options
+@changed_stack_options(when=applies)
 @json_option
 @apply_option
 def purge_command(name: str | None, state: Path, *, applies: bool, as_json: bool) -> None:

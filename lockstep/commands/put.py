@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 from rich.progress import TimeElapsedColumn
 
+from lockstep.commands.chosen_stack import connected, written_stack_options
 from lockstep.commands.endings import INTERRUPTED, NO
-from lockstep.commands.options import connected, examples, json_option, stack_options
+from lockstep.commands.options import examples, json_option
 from lockstep.commands.progress import counting
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json
@@ -48,7 +49,7 @@ def open_source(context: click.Context, _: click.Parameter, name: str) -> Buffer
     ),
 )
 @click.argument("file", callback=open_source)
-@stack_options
+@written_stack_options
 @json_option
 @click.option(
     "--from",

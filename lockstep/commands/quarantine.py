@@ -16,7 +16,8 @@ from lockstep.commands.cases import (
     show_rest,
     show_side_by_side,
 )
-from lockstep.commands.options import connected, examples, json_option, stack_options
+from lockstep.commands.chosen_stack import connected, stack_options
+from lockstep.commands.options import examples, json_option
 from lockstep.commands.quarantine_options import (
     find,
     no_empty_id,

@@ -6,17 +6,16 @@ from pathlib import Path
 import click
 
 from lockstep.commands.audit import ROWS, show_audit
+from lockstep.commands.chosen_stack import applies, changed_stack_options, connected
 from lockstep.commands.endings import INTERRUPTED
 from lockstep.commands.options import (
     APPLY_HINT,
     NumberRange,
     apply_option,
     at_most_option,
-    connected,
     examples,
     json_option,
     rate_option,
-    stack_options,
 )
 from lockstep.commands.progress import counting
 from lockstep.console.terminal import answers, notes, print_json, print_table
@@ -40,7 +39,7 @@ _DIFFERENCE = 160
         "lockstep rebuild --stack lockstep --apply --rate 500",
     ),
 )
-@stack_options
+@changed_stack_options(when=applies)
 @json_option
 @apply_option
 @click.option(

@@ -9,16 +9,9 @@ from typing import BinaryIO, Literal
 import click
 
 from lockstep.commands.cases import STATES, for_programs, show_cases, show_rest
+from lockstep.commands.chosen_stack import applies, changed_stack_options, connected
 from lockstep.commands.endings import NO
-from lockstep.commands.options import (
-    APPLY_HINT,
-    NumberRange,
-    apply_option,
-    connected,
-    examples,
-    json_option,
-    stack_options,
-)
+from lockstep.commands.options import APPLY_HINT, NumberRange, apply_option, examples, json_option
 from lockstep.commands.quarantine_options import (
     find,
     no_empty_id,
@@ -64,7 +57,7 @@ KEPT = STATES | {
     ),
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...", callback=no_empty_id)
-@stack_options
+@changed_stack_options(when=applies)
 @json_option
 @apply_option
 @click.option(

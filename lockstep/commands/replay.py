@@ -6,16 +6,15 @@ from pathlib import Path
 
 import click
 
+from lockstep.commands.chosen_stack import applies, changed_stack_options, connected
 from lockstep.commands.endings import NO
 from lockstep.commands.options import (
     APPLY_HINT,
     NumberRange,
     apply_option,
-    connected,
     examples,
     json_option,
     since_option,
-    stack_options,
 )
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
@@ -35,7 +34,7 @@ _FATES = ("Applied", "Duplicate", "Stale", "Quarantined")
         "lockstep replay --resume 20261121-081500-123 --apply",
     ),
 )
-@stack_options
+@changed_stack_options(when=applies)
 @json_option
 @since_option("Replay the records that arrived since TIME: 7d, 12h, or a time (UTC).")
 @click.option(

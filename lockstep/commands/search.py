@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from functions.search_images.search import SearchResult
-from lockstep.commands.options import connected, examples, json_option, stack_options
+from lockstep.commands.chosen_stack import connected, stack_options
+from lockstep.commands.options import examples, json_option
 from lockstep.console.terminal import answers, highlighted, print_json
 from lockstep.console.text import printable
 from lockstep.stack.use_cases.search import search

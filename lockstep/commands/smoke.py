@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from lockstep.commands.options import NumberRange, connected, examples, json_option, stack_options
+from lockstep.commands.chosen_stack import connected, written_stack_options
+from lockstep.commands.options import NumberRange, examples, json_option
 from lockstep.console.terminal import answers, print_json, print_table
 from lockstep.stack.use_cases.smoke import smoke
 
@@ -15,7 +16,7 @@ from lockstep.stack.use_cases.smoke import smoke
         "lockstep smoke", "lockstep smoke --stack lockstep", "lockstep smoke --wait 30 --json"
     ),
 )
-@stack_options
+@written_stack_options
 @json_option
 @click.option(
     "--wait",

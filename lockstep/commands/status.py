@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.losses import show_unread
-from lockstep.commands.options import NumberRange, connected, examples, json_option, stack_options
+from lockstep.commands.options import NumberRange, examples, json_option
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stack import sam

@@ -6,13 +6,8 @@ from pathlib import Path
 
 import click
 
-from lockstep.commands.options import (
-    connected,
-    examples,
-    json_option,
-    since_option,
-    stack_options,
-)
+from lockstep.commands.chosen_stack import connected, stack_options
+from lockstep.commands.options import examples, json_option, since_option
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stack.use_cases.trace import ImageTrace, StackTrace

@@ -9,7 +9,8 @@ import click
 from platformdirs import user_cache_path
 from rich.console import Console
 
-from lockstep.commands.options import examples, interval, state_option
+from lockstep.commands.chosen_stack import state_option
+from lockstep.commands.options import examples, interval
 from lockstep.console.extras import check_installed
 from lockstep.console.terminal import answers, notes
 from lockstep.console.text import printable

@@ -14,7 +14,8 @@ from rich.live import Live
 from rich.text import Text
 
 from doors.clock import SYSTEM_CLOCK
-from lockstep.commands.options import NumberRange, connected, examples, stack_options
+from lockstep.commands.chosen_stack import connected, stack_options
+from lockstep.commands.options import NumberRange, examples
 from lockstep.console.terminal import print_json
 from lockstep.watching.lines import json_line, text_line
 from lockstep.watching.loop import Watched, show_live, write_lines

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from lockstep.commands.chosen_stack import applies, changed_stack_options
 from lockstep.commands.endings import NO
 from lockstep.commands.options import (
     APPLY_HINT,
@@ -16,7 +17,6 @@ from lockstep.commands.options import (
     json_option,
     rate_option,
     resume_file_option,
-    stack_options,
     write_rate_option,
 )
 from lockstep.commands.refusals import Refusals
@@ -45,7 +45,7 @@ _WORDS = {
         "lockstep tablestore load --stack orders --rate 500 --write-rate 900 --apply",
     ),
 )
-@stack_options
+@changed_stack_options(when=applies)
 @json_option
 @rate_option
 @write_rate_option("Write at most this many rows per second to Table Store.")

@@ -8,6 +8,7 @@ import msgspec
 
 from functions.write_to_tablestore.keys import key_as_text
 from functions.write_to_tablestore.purge import MalformedTombstone, PurgedTombstones
+from lockstep.commands.chosen_stack import applies, changed_stack_options
 from lockstep.commands.endings import NO
 from lockstep.commands.options import (
     APPLY_HINT,
@@ -15,7 +16,6 @@ from lockstep.commands.options import (
     examples,
     json_option,
     rate_option,
-    stack_options,
     write_rate_option,
 )
 from lockstep.commands.refusals import Refusals
@@ -40,7 +40,7 @@ class KeptRow(msgspec.Struct, frozen=True):
         "lockstep tablestore purge --stack orders --rate 500 --write-rate 900 --apply",
     ),
 )
-@stack_options
+@changed_stack_options(when=applies)
 @json_option
 @rate_option
 @write_rate_option("Delete at most this many rows per second from Table Store.")

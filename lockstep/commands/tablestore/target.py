@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lockstep.commands.options import aws_session, connected
+from lockstep.commands.chosen_stack import aws_session, connected
 from lockstep.stack.clients import Clients, ReplicaClients
 from lockstep.stack.replica import ReplicaStack, read_local_replica, read_replica
 

@@ -144,7 +144,7 @@ def test_a_revision_that_an_import_outran_is_settled_by_choosing(stage: Stage) -
 def test_a_choice_leaves_the_next_number_to_a_source_that_counts(stage: Stage) -> None:
     case_id = conflict(stage, 7)
     result = stage.lockstep("redrive", "--choose", "this", case_id, "--apply")
-    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 2)
     assert "above 7, and its source, which counts versions" in result.stderr
     put_one_after_another(stage, image_event("T1", 8))
     stage.answer("redrive", "--choose", "stored", case_id, "--apply")
@@ -178,6 +178,7 @@ def test_a_late_event_is_put_with_a_warning_and_taken(stage: Stage) -> None:
     result = stage.lockstep("put", file)
     assert result.exit_code == 0
     assert result.stderr.splitlines() == [
+        f"local stack {stage.state}",
         "late: 1 event over 90 days old, the first of image T1",
         "If an image was deleted meanwhile, check that it did not come back.",
     ]

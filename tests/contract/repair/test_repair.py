@@ -206,7 +206,8 @@ def test_a_repair_is_shown_first_obeys_the_limit_and_reports_what_needs_an_opera
     assert f"1 image would be written (50 % of all); {APPLY_HINT}" in shown.stdout
     braked = stage.lockstep("audit", "--repair", "--apply")
     assert braked.exit_code == 2
-    (line,) = [line for line in braked.stderr.splitlines() if line]
+    (where, line) = [line for line in braked.stderr.splitlines() if line]
+    assert where.startswith("local stack ")
     assert "1 of 2 images would be written: 50 % is more than 1 %" in line
     assert stage.names("T1") == {"image", None}
     applied = stage.lockstep("audit", "--repair", "--apply", "--at-most", "50")

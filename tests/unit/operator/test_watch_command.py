@@ -24,8 +24,8 @@ from tests.unit.watching.states import seen
         (["--every", "59", "--stack", "lockstep"], "one value for a minute: use 60 or more"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(state: Path, words: list[str], hint: str) -> None:
-    assert_one_line(lockstep("watch", *words, "--state", state), hint)
+def test_what_makes_no_sense_is_one_line(words: list[str], hint: str) -> None:
+    assert_one_line(lockstep("watch", *words), hint)
 
 
 def test_without_a_stack_the_line_says_how_to_start_one(tmp_path: Path) -> None:
