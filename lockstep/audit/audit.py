@@ -9,7 +9,9 @@ from typing import Literal
 import msgspec
 
 from lockstep.audit.ahead import AheadKind
-from lockstep.audit.recheck import Difference, Findings, OverBudgetError, Recheck, StoreName
+from lockstep.audit.comparison import Comparison
+from lockstep.audit.image_comparison import IMAGES
+from lockstep.audit.recheck import Difference, Findings, OverBudgetError, Recheck
 from lockstep.audit.restored import Restored
 from lockstep.audit.spill import Spill
 from lockstep.audit.suspects import Suspect, Suspects
@@ -91,43 +93,104 @@ def audit(
     on_difference: Callable[[Difference], None] = lambda _: None,
     only: Iterable[str] | None = None,
 ) -> Audit:
-    """Compare the two stores completely, in bounded memory.
-
-    Images that differ are looked up again in both stores, repeatedly, until they are equal or
-    proved different: both consumers have processed all that arrived up to the newest entry. The
-    result is `unknown` if a store could not be read completely, or a record is still in progress.
+    """Compare the table with the index; see `compared`.
 
     Args:
         table: the system of record.
         index: the search index.
+        quarantined_images: see `compared`.
+        clock: see `compared`.
+        progress: see `compared`.
+        settled: see `compared`.
+        watermark: see `compared`.
+        budget: see `compared`.
+        on_difference: see `compared`.
+        only: see `compared`.
+    """
+    found = compared(
+        table,
+        index,
+        IMAGES,
+        quarantined_images=quarantined_images,
+        clock=clock,
+        progress=progress,
+        settled=settled,
+        watermark=watermark,
+        budget=budget,
+        on_difference=on_difference,
+        only=only,
+    )
+    reason, under_way = found.reason, found.findings.under_way
+    if under_way and reason is None:
+        reason = (
+            f"{under_way:,} images differ, but a consumer lags by more than {watermark:g} s: "
+            "run `lockstep status --wait 60`, then audit again"
+        )
+    return audit_of(found.findings, seconds=found.seconds, reason=reason)
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What a comparison found, and why it is not complete; `reason` is None if it is."""
+
+    findings: Findings
+    seconds: float
+    reason: str | None
+
+
+def compared(
+    record: EntryReader,
+    replica: EntryReader,
+    comparison: Comparison,
+    *,
+    quarantined_images: Callable[[], Iterable[tuple[str, str]]] = tuple,
+    clock: Clock,
+    progress: Callable[[str, int], None] = lambda _store, _count: None,
+    settled: Callable[[], float] = lambda: math.inf,
+    watermark: float = WATERMARK,
+    budget: float = math.inf,
+    on_difference: Callable[[Difference], None] = lambda _: None,
+    only: Iterable[str] | None = None,
+) -> Compared:
+    """Compare two stores completely, in bounded memory.
+
+    Images that differ are looked up again in both stores, repeatedly, until they are equal or
+    proved different. It is not complete if a store could not be read completely, or a record is
+    still in progress (`findings.under_way`).
+
+    Args:
+        record: the system of record.
+        replica: the replica of it.
+        comparison: what their entries mean.
         quarantined_images: reads which consumer has a record of which image in quarantine; called
             only if something differs.
         clock: the clock.
         progress: called with a store's name and the number of entries read from it.
-        settled: the time up to which both consumers have processed all arrivals, in seconds since
+        settled: the time up to which the consumers have processed all arrivals, in seconds since
             1970.
         watermark: seconds to wait for records in progress.
-        budget: seconds; the result of an audit that takes longer is `unknown`.
+        budget: seconds; a comparison that takes longer is not complete.
         on_difference: called with each proved difference.
         only: compare these images only.
     """
     started = clock.elapsed()
     recheck = Recheck(
-        table,
-        index,
+        record,
+        replica,
         quarantined_images=quarantined_images,
         clock=clock,
         deadline=started + budget,
         on_difference=on_difference,
+        comparison=comparison,
     )
     reason = None
-    spill, suspects = Spill(), Suspects()
+    spill, suspects = Spill(comparison.record, comparison.replica), Suspects()
     try:
         if only is None:
-            _gather(table, index, spill, recheck, progress)
-            suspects.add(spill.compare(clock.now()))
+            stores = ((comparison.record, record), (comparison.replica, replica))
+            _gather(stores, spill, recheck, progress)
+            suspects.add(spill.compare(clock.now(), comparison))
         else:
-            suspects.add(Suspect(one, in_table=False, in_index=False) for one in only)
+            suspects.add(Suspect(one, in_record=False, in_replica=False) for one in only)
         recheck.run(suspects, settled, watermark, first_pause=only is None)
     except StoreUnreadableError as error:
         reason = str(error)
@@ -136,13 +199,7 @@ def audit(
     finally:
         spill.close()
         suspects.close()
-    under_way = recheck.findings.under_way
-    if under_way and reason is None:
-        reason = (
-            f"{under_way:,} images differ, but a consumer lags by more than {watermark:g} s: "
-            "run `lockstep status --wait 60`, then audit again"
-        )
-    return audit_of(recheck.findings, seconds=clock.elapsed() - started, reason=reason)
+    return Compared(recheck.findings, clock.elapsed() - started, reason)
 
 
 def audit_of(findings: Findings, *, seconds: float, reason: str | None) -> Audit:
@@ -186,17 +243,12 @@ def with_unread(found: Audit, unread: Unread) -> Audit:
 
 
 def _gather(
-    table: EntryReader,
-    index: EntryReader,
+    stores: Iterable[tuple[str, EntryReader]],
     spill: Spill,
     recheck: Recheck,
     progress: Callable[[str, int], None],
 ) -> None:
     """Read both stores to disk."""
-    stores: tuple[tuple[StoreName, EntryReader], ...] = (
-        ("table", table),
-        ("index", index),
-    )
     for name, store in stores:
         for entries in batched(store.scan(), 1000):
             spill.add(name, entries)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from lockstep.audit.compare import difference
+from lockstep.audit.comparison import Differs
 from lockstep.audit.suspects import Suspect
 from lockstep.stores.entry import Entry
 
@@ -55,21 +55,23 @@ def joined(pieces: Iterable[bytes]) -> Partition:
     return found
 
 
-def suspects_of(table: Partition, index: Partition, now: float) -> Iterator[Suspect]:
+def suspects_of(
+    record: Partition, replica: Partition, now: float, comparison: Differs
+) -> Iterator[Suspect]:
     """Every image whose entries differ, or of which one is malformed."""
     # If only one store has a row, the other store has another row of the image, or none. Or the
     # scan returned an item twice, before and after a change, because its DynamoDB partition split:
     # then the second lookup finds the stores equal.
-    in_table = {image_id for image_id, _, _ in table.rows - index.rows}
-    in_index = {image_id for image_id, _, _ in index.rows - table.rows}
-    differing = in_table | in_index
-    for image_id in differing | table.others.keys() | index.others.keys():
-        one, other = table.others.get(image_id), index.others.get(image_id)
-        if image_id in differing or difference(one, other, now=now) is not None:
+    in_record = {image_id for image_id, _, _ in record.rows - replica.rows}
+    in_replica = {image_id for image_id, _, _ in replica.rows - record.rows}
+    differing = in_record | in_replica
+    for image_id in differing | record.others.keys() | replica.others.keys():
+        one, other = record.others.get(image_id), replica.others.get(image_id)
+        if image_id in differing or comparison.difference(one, other, now=now) is not None:
             yield Suspect(
                 image_id,
-                in_table=image_id in in_table or one is not None,
-                in_index=image_id in in_index or other is not None,
+                in_record=image_id in in_record or one is not None,
+                in_replica=image_id in in_replica or other is not None,
             )
 
 

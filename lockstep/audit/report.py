@@ -29,9 +29,13 @@ class NotAReportError(UserError):
 
 def as_line(found: Difference) -> dict[str, Any]:
     """A difference as a JSON object."""
-    return msgspec.structs.asdict(found) | {
-        "table": entry_fields(found.table),
-        "index": entry_fields(found.index),
+    return {
+        "image_id": found.image_id,
+        "kind": found.kind,
+        "ahead": found.ahead,
+        "explained_by_quarantine": found.explained_by_quarantine,
+        "table": entry_fields(found.record),
+        "index": entry_fields(found.replica),
     }
 
 

@@ -13,12 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
+from lockstep.audit.comparison import Differs
 from lockstep.audit.partition import Chunk, encoded, joined, suspects_of
-from lockstep.audit.recheck import StoreName
 from lockstep.audit.suspects import Suspect
 from lockstep.stores.entry import Entry
-
-_STORES: Sequence[StoreName] = ("table", "index")
 
 # With ten million entries, a partition has about twenty thousand.
 _PARTITIONS = 512
@@ -61,13 +59,14 @@ class _PartitionFile:
 class Spill:
     """The entries of both stores, in temporary files."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: str, replica: str) -> None:
+        """Set up the files of the system of record and of the replica, which have these names."""
         self._chunks: defaultdict[int, Chunk] = defaultdict(lambda: Chunk([], []))
         self._count = 0
-        self._store: StoreName = "table"
-        self._files = {store: _PartitionFile() for store in _STORES}
+        self._store = record
+        self._files = {record: _PartitionFile(), replica: _PartitionFile()}
 
-    def add(self, store: StoreName, entries: Sequence[Entry]) -> None:
+    def add(self, store: str, entries: Sequence[Entry]) -> None:
         """Add entries of a store."""
         if store != self._store:
             self._flush()
@@ -79,13 +78,16 @@ class Spill:
         if self._count >= _IN_MEMORY:
             self._flush()
 
-    def compare(self, now: float) -> Iterator[Suspect]:
+    def compare(self, now: float, comparison: Differs) -> Iterator[Suspect]:
         """Every image whose entries differ, or of which one is malformed."""
         self._flush()
-        table, index = self._files["table"], self._files["index"]
-        for partition in table.partitions | index.partitions:
+        record, replica = self._files.values()
+        for partition in record.partitions | replica.partitions:
             yield from suspects_of(
-                joined(table.pieces(partition)), joined(index.pieces(partition)), now
+                joined(record.pieces(partition)),
+                joined(replica.pieces(partition)),
+                now,
+                comparison,
             )
 
     def close(self) -> None:

@@ -16,14 +16,14 @@ _BATCH = 1000
 class Suspect(msgspec.Struct, frozen=True):
     """An image that seems to differ, and which stores had it when they were read.
 
-    `seen` is the newest version that a store had when the image was first found in progress; 0 if
-    it never was.
+    `seen` is what the comparison noted when the image was first found in progress; empty if it
+    never was.
     """
 
     image_id: str
-    in_table: bool
-    in_index: bool
-    seen: int = 0
+    in_record: bool
+    in_replica: bool
+    seen: str = ""
 
 
 class Suspects:
@@ -47,8 +47,8 @@ class Suspects:
             "SELECT * FROM suspect WHERE image_id > ? ORDER BY image_id LIMIT ?", (after, at_once)
         ).fetchall():
             yield [
-                Suspect(one, bool(in_table), bool(in_index), seen)
-                for one, in_table, in_index, seen in rows
+                Suspect(one, bool(in_record), bool(in_replica), seen)
+                for one, in_record, in_replica, seen in rows
             ]
             after = rows[-1][0]
 
@@ -70,7 +70,8 @@ class Suspects:
                 PRAGMA journal_mode = OFF;
                 PRAGMA synchronous = OFF;
                 CREATE TABLE suspect
-                    (image_id TEXT PRIMARY KEY, in_table INT, in_index INT, seen INT) WITHOUT ROWID;
+                    (image_id TEXT PRIMARY KEY, in_record INT, in_replica INT, seen TEXT)
+                    WITHOUT ROWID;
             """)
         return self._opened
 

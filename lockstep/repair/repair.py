@@ -16,6 +16,7 @@ import msgspec
 
 from lockstep.audit.ahead import AheadKind
 from lockstep.audit.compare import DifferenceKind
+from lockstep.audit.recheck import Difference
 from lockstep.console.errors import UserError
 from lockstep.repair.decide import (
     Agree,
@@ -65,6 +66,11 @@ class DifferingImage(msgspec.Struct, frozen=True):
     image_id: str
     kind: DifferenceKind
     ahead: AheadKind | None = None
+
+
+def differing_image(found: Difference) -> DifferingImage:
+    """What a repair needs of a difference between the table and the index."""
+    return DifferingImage(found.image_id, msgspec.convert(found.kind, DifferenceKind), found.ahead)
 
 
 class Example(msgspec.Struct, frozen=True):

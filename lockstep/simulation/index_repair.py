@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 import opensearchpy
 
 from lockstep.audit.audit import audit
-from lockstep.repair.repair import DifferingImage, Repair
+from lockstep.repair.repair import DifferingImage, Repair, differing_image
 from lockstep.simulation.components import INDEX, TABLE
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.system import System
@@ -37,7 +37,7 @@ def repair_index(system: System) -> int:
         documents,
         quarantined_images=lambda: (),
         clock=clock,
-        on_difference=lambda one: found.append(DifferingImage(one.image_id, one.kind, one.ahead)),
+        on_difference=lambda one: found.append(differing_image(one)),
     )
     for one in found:
         held = system.consumers["write_to_dynamodb"].store.stored_version(one.image_id)

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 import msgspec
 
 from lockstep.audit.audit import WATERMARK, Audit, audit_of
+from lockstep.audit.image_comparison import IMAGES, StoreName
 from lockstep.audit.partition import suspects_of
 from lockstep.audit.pieces.segments import IN_MEMORY, SegmentBuilder, Segments
 from lockstep.audit.pieces.state import AuditState, HeldState
-from lockstep.audit.recheck import Difference, OverBudgetError, Recheck, StoreName
+from lockstep.audit.recheck import Difference, OverBudgetError, Recheck
 from lockstep.audit.report import as_line
 from lockstep.audit.suspects import Suspect, Suspects
 from lockstep.stores.entry import Entry
@@ -266,6 +267,7 @@ class Pieces:
                 segments.partition(state.table, part),
                 segments.partition(state.index, part),
                 self._clock.now(),
+                IMAGES,
             )
             after = self._after(part)
             suspects = sorted(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lockstep.audit.recheck import Difference
-from lockstep.repair.repair import DifferingImage, OverLimitError, Repair, Repaired
+from lockstep.repair.repair import DifferingImage, OverLimitError, Repair, Repaired, differing_image
 from lockstep.simulation.operators.audits import AT_A_LIMIT_SHARE, Audits
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.limits import AgeLimits
@@ -194,4 +194,4 @@ class Repairs:
 
 def as_differing(differences: Sequence[Difference]) -> Sequence[DifferingImage]:
     """What a repair needs of the differences."""
-    return [DifferingImage(one.image_id, one.kind, one.ahead) for one in differences]
+    return [differing_image(one) for one in differences]

@@ -12,7 +12,7 @@ from functions.write_to_es.sink import ImageIndex
 from lockstep.audit.audit import Audit, audit
 from lockstep.audit.recheck import Difference
 from lockstep.repair.decide import Decision, decide
-from lockstep.repair.repair import DifferingImage, Repair
+from lockstep.repair.repair import DifferingImage, Repair, differing_image
 from lockstep.simulation.fakes.dynamodb import DynamoDB
 from lockstep.simulation.fakes.opensearch import OpenSearch, StoredDocument
 from lockstep.stores.corrections import Corrections
@@ -123,7 +123,7 @@ class Stand:
         return answer, found
 
     def differing(self) -> list[DifferingImage]:
-        return [DifferingImage(one.image_id, one.kind, one.ahead) for one in self.audited()[1]]
+        return [differing_image(one) for one in self.audited()[1]]
 
     def held(self) -> tuple[ImageState, ImageState]:
         return (

@@ -20,7 +20,7 @@ from lockstep.audit.recheck import Difference
 from lockstep.audit.report import ReportLine, as_line
 from lockstep.repair.answers import Answers
 from lockstep.repair.decide_answer import Winner
-from lockstep.repair.repair import DifferingImage, Repair
+from lockstep.repair.repair import DifferingImage, Repair, differing_image
 from lockstep.repair.replaced import Replaced
 from lockstep.simulation.fakes.opensearch import StoredDocument
 from lockstep.simulation.fakes.partiql import Item
@@ -101,7 +101,7 @@ class Run:
         self.differences = found
         assert (answer.reason, answer.under_way) == (None, 0)
         assert sum(answer.differences.values()) == len(found)
-        return answer, {one.image_id: one.kind for one in found}
+        return answer, {one.image_id: differing_image(one).kind for one in found}
 
     def mended(self, found: Mapping[str, DifferenceKind]) -> Mapping[str, int]:
         done = self.repair.apply([DifferingImage(*one) for one in found.items()])

@@ -25,15 +25,15 @@ def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() 
     table = Entry("a", 5, deleted=False, digest="d", checked_version=5, arrived_at=7)
     found = [
         Difference(
-            "a", "missing_in_index", None, explained_by_quarantine=True, table=table, index=None
+            "a", "missing_in_index", None, explained_by_quarantine=True, record=table, replica=None
         ),
         Difference(
             "b\n",
             "malformed",
             "image",
             explained_by_quarantine=False,
-            table=None,
-            index=Entry("b\n", malformed="no version"),
+            record=None,
+            replica=Entry("b\n", malformed="no version"),
         ),
     ]
     report = io.BytesIO()
