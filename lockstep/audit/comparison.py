@@ -13,7 +13,7 @@ from lockstep.audit.suspects import Suspect
 from lockstep.stores.entry import Entry
 
 
-class Differs(Protocol):
+class DifferenceRule(Protocol):
     """When two entries differ."""
 
     def difference(self, record: Entry | None, replica: Entry | None, *, now: float) -> str | None:
@@ -27,7 +27,7 @@ class Differs(Protocol):
         ...
 
 
-class Comparison(Differs, Protocol):
+class Comparison(DifferenceRule, Protocol):
     """Two stores.
 
     `record` and `replica` are their names. `replica_first`: look the replica up first.

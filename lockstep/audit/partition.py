@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from lockstep.audit.comparison import Differs
+from lockstep.audit.comparison import DifferenceRule
 from lockstep.audit.suspects import Suspect
 from lockstep.stores.entry import Entry
 
@@ -56,7 +56,7 @@ def joined(pieces: Iterable[bytes]) -> Partition:
 
 
 def suspects_of(
-    record: Partition, replica: Partition, now: float, comparison: Differs
+    record: Partition, replica: Partition, now: float, comparison: DifferenceRule
 ) -> Iterator[Suspect]:
     """Every image whose entries differ, or of which one is malformed."""
     # If only one store has a row, the other store has another row of the image, or none. Or the

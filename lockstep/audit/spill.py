@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
-from lockstep.audit.comparison import Differs
+from lockstep.audit.comparison import DifferenceRule
 from lockstep.audit.partition import Chunk, encoded, joined, suspects_of
 from lockstep.audit.suspects import Suspect
 from lockstep.stores.entry import Entry
@@ -78,7 +78,7 @@ class Spill:
         if self._count >= _IN_MEMORY:
             self._flush()
 
-    def compare(self, now: float, comparison: Differs) -> Iterator[Suspect]:
+    def compare(self, now: float, comparison: DifferenceRule) -> Iterator[Suspect]:
         """Every image whose entries differ, or of which one is malformed."""
         self._flush()
         record, replica = self._files.values()

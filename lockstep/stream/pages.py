@@ -45,7 +45,7 @@ class _Value(msgspec.Struct, gc=False):
     M: "dict[str, _Value] | UnsetType" = UNSET
 
 
-class _Item(msgspec.Struct, rename="pascal", gc=False):
+class _ChangedItem(msgspec.Struct, rename="pascal", gc=False):
     """An item before and after a change."""
 
     approximate_creation_date_time: _Seconds
@@ -72,7 +72,7 @@ class TableRecord(
     """A record of a table's stream."""
 
     event_id: str
-    dynamodb: _Item
+    dynamodb: _ChangedItem
     event_name: str | UnsetType = UNSET
     event_version: str | UnsetType = UNSET
     event_source: str | UnsetType = UNSET
@@ -106,7 +106,7 @@ def identity_in_lambda(identity: Mapping[str, str]) -> dict[str, str]:
     return {"type": identity["Type"], "principalId": identity["PrincipalId"]}
 
 
-class _Page[R](msgspec.Struct, rename="pascal"):
+class _StreamPage[R](msgspec.Struct, rename="pascal"):
     records: list[R]
     next_shard_iterator: str | UnsetType = UNSET
     millis_behind_latest: int | UnsetType = UNSET
@@ -117,8 +117,8 @@ class _RestOfPage(msgspec.Struct, rename="pascal"):
     millis_behind_latest: int | UnsetType
 
 
-_kinesis_pages = msgspec.json.Decoder(_Page[_Record])
-_table_pages = msgspec.json.Decoder(_Page[TableRecord])
+_kinesis_pages = msgspec.json.Decoder(_StreamPage[_Record])
+_table_pages = msgspec.json.Decoder(_StreamPage[TableRecord])
 
 
 def decode_kinesis(
@@ -157,8 +157,8 @@ def decoded_records(answer: Mapping[str, Any]) -> Sequence[Any] | None:
 
 
 def _page_of[R](
-    pages: msgspec.json.Decoder[_Page[R]], response: MutableMapping[str, Any]
-) -> _Page[R] | None:
+    pages: msgspec.json.Decoder[_StreamPage[R]], response: MutableMapping[str, Any]
+) -> _StreamPage[R] | None:
     """The page in a response, of which the rest is left; None if it has other types."""
     try:
         page = pages.decode(response["body"])
