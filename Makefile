@@ -42,7 +42,8 @@ versions := 3.13 3.12 3.14
 # The Python of the functions: the runtime in template.yaml.
 functions_version := 3.13
 function_names := write_to_dynamodb write_to_es search_images
-# What the SDK of Table Store requires and the function does not run: see functions/Makefile.
+# What opensearch-py and the SDK of Table Store require and no function runs: see functions/Makefile.
+without_requests := $(addprefix --no-emit-package=,requests charset-normalizer idna)
 without := $(addprefix --no-emit-package=,numpy future aiohttp aiohappyeyeballs aiosignal attrs \
   frozenlist idna multidict propcache yarl)
 
@@ -271,7 +272,7 @@ pins: $(venv)/dev.done ## Pin the newest versions that pyproject.toml and requir
 	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras -o requirements/run.txt
 	$(compile) --python-version 3.12 --generate-hashes pyproject.toml --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
 	for name in $(function_names); do \
-	  $(compile) --python-version $(functions_version) --generate-hashes requirements/$$name.in -c requirements/run.txt -o requirements/$$name.txt; \
+	  $(compile) --python-version $(functions_version) --generate-hashes $(without_requests) requirements/$$name.in -c requirements/run.txt -o requirements/$$name.txt; \
 	done
 	$(compile) --python-version $(functions_version) --generate-hashes $(without) requirements/write_to_tablestore.in -c requirements/run.txt -o requirements/write_to_tablestore.txt
 	for name in async-kinesis awscli checkov go lambda-runtime node sam supply-chain; do \

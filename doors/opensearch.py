@@ -1,5 +1,6 @@
 """The client of the index. It signs requests if a setting says so, and does not retry."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,6 @@ from urllib3 import Timeout
 from shared.sink import MisconfiguredError
 
 if TYPE_CHECKING:
-    from boto3 import Session
     from botocore.credentials import Credentials
 
 # A collection of OpenSearch Serverless has no aliases, no versions of documents and no `GET /`.
@@ -18,13 +18,16 @@ _SERVERLESS = ".aoss.amazonaws.com"
 _SERVICE = "es"
 
 
-def signing_credentials(session: "Session", signing: str) -> "Credentials | None":
+def signing_credentials(
+    find: "Callable[[], Credentials | None]", region: str | None, signing: str
+) -> "Credentials | None":
     """The credentials that sign requests to the index; None if requests are not signed.
 
     The name of a host does not tell: a domain may have an endpoint of any name.
 
     Args:
-        session: finds the credentials.
+        find: finds the credentials, as a session of boto3 or botocore does.
+        region: the AWS region of the domain.
         signing: `yes` or `no`, the parameter OpenSearchSigning of template.yaml.
 
     Raises:
@@ -34,8 +37,8 @@ def signing_credentials(session: "Session", signing: str) -> "Credentials | None
         raise MisconfiguredError(f"OPENSEARCH_SIGNING is {signing!r}: set it to yes or no")
     if signing == "no":
         return None
-    credentials = session.get_credentials()
-    if credentials is None or session.region_name is None:
+    credentials = find()
+    if credentials is None or region is None:
         raise MisconfiguredError(
             "requests to the index must be signed: set AWS credentials and a region"
         )

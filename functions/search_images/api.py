@@ -1,4 +1,10 @@
-"""The HTTP API: its paths and answers (docs/guides/search-api.md)."""
+"""The HTTP API: its paths and answers (docs/guides/search-api.md).
+
+What only some paths need is imported when such a request comes: the page with its templates, the
+OpenAPI document.
+"""
+
+# ruff: noqa: PLC0415
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,8 +25,6 @@ from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, Requ
 
 from functions.search_images.cursor import InvalidCursorError
 from functions.search_images.links import IMAGE, pairs_in, query_of, value_of
-from functions.search_images.openapi import document
-from functions.search_images.page import HEADERS, problem_page, record_page, results_page
 from functions.search_images.parameters import (
     NoParameters,
     SuggestParameters,
@@ -59,11 +63,14 @@ _HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The clients of the index and the table."""
+    """The clients of the index and the table.
+
+    `dynamodb` returns the client of the table; the first call creates it. A search needs none.
+    """
 
     index: OpenSearch
     alias_live: str
-    dynamodb: "DynamoDBClient"
+    dynamodb: "Callable[[], DynamoDBClient]"
     table: str
 
 
@@ -121,6 +128,8 @@ class Api:
         return str(self._resolver.current_event.raw_query_string or "")
 
     def _page(self) -> ApiResponse:
+        from functions.search_images.page import record_page, results_page
+
         pairs = pairs_in(self._query())
         image_id = value_of(pairs, IMAGE)
         if image_id is None:
@@ -148,8 +157,10 @@ class Api:
         return _no_such_image() if kept is None else _json(kept)
 
     def _kept(self, image_id: str) -> ImageRecord | None:
+        if not _ID.match(image_id):
+            return None
         stores = self._stores()
-        return record(stores.dynamodb, stores.table, image_id) if _ID.match(image_id) else None
+        return record(stores.dynamodb(), stores.table, image_id)
 
     def _health(self) -> ApiResponse:
         parameters(NoParameters, self._query())
@@ -158,6 +169,8 @@ class Api:
         return _json({"status": "ok"})
 
     def _openapi(self) -> ApiResponse:
+        from functions.search_images.openapi import document
+
         parameters(NoParameters, self._query())
         return _json(document())
 
@@ -184,6 +197,8 @@ def _json(found: object) -> ApiResponse:
 
 
 def _html(whole: str) -> ApiResponse:
+    from functions.search_images.page import HEADERS
+
     return Response(HTTPStatus.OK.value, body=whole, headers={**HEADERS})
 
 
@@ -191,6 +206,8 @@ def _as_page(answer: dict[str, Any], query: str) -> dict[str, Any]:
     """The answer at the path of the page: convert problem details to HTML."""
     if answer["headers"]["Content-Type"] != PROBLEM:
         return answer
+    from functions.search_images.page import HEADERS, problem_page
+
     found = msgspec.json.decode(answer["body"], type=Problem)
     body = problem_page(pairs_in(query), HTTPStatus(found.status), found.detail, found.errors)
     return answer | {"body": body, "headers": answer["headers"] | HEADERS}

@@ -2,17 +2,19 @@
 
 import os
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
+import botocore.session
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 from urllib3 import Timeout
 
 from doors import opensearch
 from doors.log import new_logger
 from functions.search_images.api import Api, Stores
 from functions.search_images.search import SECONDS
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
 
 logger = new_logger()
 
@@ -23,21 +25,28 @@ CONNECT_SECONDS, READ_SECONDS = 1, SECONDS + 1
 @cache
 def stores() -> Stores:
     """The clients of the index and the table that the environment names."""
-    session = boto3.Session()
-    timeout = Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+    session = botocore.session.get_session()
+    region = session.get_config_variable("region")
+    signing = os.environ["OPENSEARCH_SIGNING"]
     index = opensearch.client(
         os.environ["OPENSEARCH_ENDPOINT"],
-        session.region_name,
-        opensearch.signing_credentials(session, os.environ["OPENSEARCH_SIGNING"]),
-        timeout=timeout,
+        region,
+        opensearch.signing_credentials(session.get_credentials, region, signing),
+        timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
     )
+    return Stores(index, os.environ["LIVE_ALIAS"], cache(_dynamodb), os.environ["TABLE_NAME"])
+
+
+def _dynamodb() -> "DynamoDBClient":
+    import boto3  # noqa: PLC0415 - slow, and only a request for a whole record needs it
+    from botocore.config import Config  # noqa: PLC0415
+
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 2},
     )
-    dynamodb = session.client("dynamodb", config=config)
-    return Stores(index, os.environ["LIVE_ALIAS"], dynamodb, os.environ["TABLE_NAME"])
+    return boto3.client("dynamodb", config=config)
 
 
 api = Api(stores, logger)

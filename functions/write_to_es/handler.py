@@ -4,7 +4,7 @@ import os
 from functools import cache
 from typing import Any
 
-import boto3
+import botocore.session
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from doors.opensearch import signing_credentials
@@ -18,11 +18,13 @@ from shared.batch import BatchResponse
 @cache
 def index() -> ImageIndex:
     """The sink of the index, with the alias that the environment names."""
-    session = boto3.Session()
+    session = botocore.session.get_session()
+    region = session.get_config_variable("region")
+    signing = os.environ["OPENSEARCH_SIGNING"]
     client = connect(
         os.environ["OPENSEARCH_ENDPOINT"],
-        session.region_name,
-        signing_credentials(session, os.environ["OPENSEARCH_SIGNING"]),
+        region,
+        signing_credentials(session.get_credentials, region, signing),
     )
     return ImageIndex(client, os.environ["INDEX_ALIAS"], longest_request=REQUEST_SECONDS)
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import boto3
+import botocore.session
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from opensearchpy import OpenSearch
 
@@ -47,11 +47,13 @@ def _done(request_type: str, properties: Mapping[str, Any], context: LambdaConte
     """
     if request_type == "Delete":
         return "the index is kept: a deployment never deletes data"
-    session = boto3.Session()
+    session = botocore.session.get_session()
+    region = session.get_config_variable("region")
+    signing = os.environ["OPENSEARCH_SIGNING"]
     client = connect(
         os.environ["OPENSEARCH_ENDPOINT"],
-        session.region_name,
-        signing_credentials(session, os.environ["OPENSEARCH_SIGNING"]),
+        region,
+        signing_credentials(session.get_credentials, region, signing),
     )
     return retried(
         lambda: _ensured(client, request_type, properties),

@@ -41,7 +41,9 @@ def handle(_event: Mapping[str, Any], _context: LambdaContext) -> None:
     opensearch = connect(
         os.environ["OPENSEARCH_ENDPOINT"],
         session.region_name,
-        signing_credentials(session, os.environ["OPENSEARCH_SIGNING"]),
+        signing_credentials(
+            session.get_credentials, session.region_name, os.environ["OPENSEARCH_SIGNING"]
+        ),
     )
     alias, table = os.environ["INDEX_ALIAS"], os.environ["TABLE_NAME"]
     bucket = os.environ["QUARANTINE_BUCKET"]

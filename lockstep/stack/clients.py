@@ -153,7 +153,9 @@ class Clients:
         client = connect(
             self.stack.endpoints.opensearch,
             self.stack.region,
-            signing_credentials(self.session, self.stack.opensearch_signing),
+            signing_credentials(
+                self.session.get_credentials, self.stack.region, self.stack.opensearch_signing
+            ),
             transport=self._checking_transport,
         )
         if deserializer is not None:

@@ -99,6 +99,36 @@ def test_a_handler_imports_from_the_artifact_alone(
     assert "shared.event" in loaded or "shared.sink" in loaded
 
 
+@pytest.mark.parametrize(
+    ("function", "needless"),
+    [
+        ("WriteToEs", {"boto3", "s3transfer", "charset_normalizer", "requests.sessions"}),
+        ("IndexOnDeployment", {"boto3", "s3transfer", "charset_normalizer", "requests.sessions"}),
+        (
+            "SearchImages",
+            {
+                *("boto3", "s3transfer", "jinja2", "charset_normalizer", "requests.sessions"),
+                *("functions.search_images.page", "functions.search_images.openapi"),
+            },
+        ),
+    ],
+)
+def test_a_handler_imports_nothing_that_only_few_invocations_need(
+    built: Path, function: str, needless: set[str]
+) -> None:
+    loaded = imports(built / function, HANDLERS[function])
+    assert "botocore" in loaded
+    assert loaded.isdisjoint(needless)
+
+
+@pytest.mark.parametrize("function", HANDLERS.keys() - {"WriteToDynamodb", "TableOnDeployment"})
+def test_a_stub_stands_for_requests(built: Path, function: str) -> None:
+    stub = ROOT / "doors" / "requests_stub.py"
+    assert (built / function / "requests.py").read_bytes() == stub.read_bytes()
+    top = {path.name for path in (built / function).iterdir()}
+    assert top.isdisjoint({"requests", "charset_normalizer", "idna"})
+
+
 @pytest.mark.parametrize("function", HANDLERS)
 def test_an_artifact_is_small(built: Path, function: str) -> None:
     packed = BytesIO()

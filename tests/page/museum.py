@@ -53,7 +53,8 @@ class Museum:
         for several in batched(real_changes(), AT_ONCE):
             assert write(table, *several) == [Applied()] * len(several)
         self._sinks = (table, ImageIndex(self._index, name, longest_request=REQUEST_SECONDS))
-        self.stores = Stores(clients.opensearch, live_alias(name), clients.dynamodb, name)
+        live = live_alias(name)
+        self.stores = Stores(clients.opensearch, live, lambda: clients.dynamodb, name)
 
     def put(self, *several: Change) -> None:
         """Write these into both stores; they are found at once."""

@@ -89,7 +89,7 @@ def api(images: Images) -> Api:
         more = {"image": image("goneword", tags=["goneword"])} if version == 1 else {}
         images.put(*(change(one, version, event_type, **more) for one in GONE))
     table: Any = None
-    stores = Stores(images.client, live_alias(images.alias), table, "none")
+    stores = Stores(images.client, live_alias(images.alias), lambda: table, "none")
     return Api(lambda: stores, Logger(service="test"))
 
 

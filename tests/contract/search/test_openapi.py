@@ -37,7 +37,7 @@ def address(images: Images, dynamodb_endpoint: str) -> Iterator[str]:
     dynamodb = Clients(stack).dynamodb
     ensure_table(dynamodb, TABLE)
     write(ImageTable(dynamodb, TABLE, longest_request=30), change("a", 1, image=image("A")))
-    stores = Stores(images.client, live_alias(images.alias), dynamodb, TABLE)
+    stores = Stores(images.client, live_alias(images.alias), lambda: dynamodb, TABLE)
     api = Api(lambda: stores, Logger(service="test"))
 
     def invoke(event: bytes, _request_id: str) -> Returned:

@@ -70,7 +70,7 @@ class Fresh:
         self.images = Images(client, f"images-{uuid.uuid4()}")
         ensure_index(client, self.images.alias)
         table: Any = None
-        stores = Stores(client, live_alias(self.images.alias), table, "none")
+        stores = Stores(client, live_alias(self.images.alias), lambda: table, "none")
         self._api = Api(lambda: stores, Logger(service="test"))
         self._put: list[str] = []
         self._version = 0

@@ -234,3 +234,51 @@ def test_a_handler_makes_no_client_and_reads_no_setting_at_import(function: str)
     )
     run = subprocess.run([sys.executable, "-c", program], env={}, check=False, capture_output=True)
     assert run.returncode == 0, run.stderr.decode()
+
+
+def test_the_client_of_the_quarantine_is_made_for_the_first_record() -> None:
+    program = """
+import os, sys
+os.environ |= {"QUARANTINE_BUCKET": "b", "POWERTOOLS_METRICS_NAMESPACE": "n"}
+os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "a"}
+os.environ |= {"AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
+from doors import stream
+from shared.quarantine import QuarantineError
+quarantine = stream.quarantine()
+assert quarantine.longest_put > 11
+assert "boto3" not in sys.modules
+from tests.unit.doors.test_quarantine import ENTRY
+try:
+    quarantine.put(ENTRY)
+except QuarantineError as error:
+    print(error)
+assert "boto3" in sys.modules
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert run.stdout.startswith("s3://b/quarantine/"), run.stderr
+    assert "Could not connect to the endpoint URL" in run.stdout
+
+
+def test_without_a_region_a_record_is_not_in_the_quarantine() -> None:
+    """The client cannot be made. The record is not acknowledged, as if S3 did not answer."""
+    program = """
+import os
+os.environ |= {"QUARANTINE_BUCKET": "b", "POWERTOOLS_METRICS_NAMESPACE": "n"}
+from doors import stream
+from shared.quarantine import QuarantineError
+from tests.unit.doors.test_quarantine import ENTRY
+try:
+    stream.quarantine().put(ENTRY)
+except QuarantineError as error:
+    print(error)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"AWS_CONFIG_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.startswith("s3://b/quarantine/"), run.stderr

@@ -74,7 +74,7 @@ def ask(
 ) -> Answer:
     searched: Any = index or Index(NOTHING)
     read: Any = table or Table()
-    stores = Stores(searched, "images-live", read, "images")
+    stores = Stores(searched, "images-live", lambda: read, "images")
     api = Api(lambda: stores, log or Logger(service="test"))
     path, _, query = target.partition("?")
     request = event(Request(method, path, query), "request-1", NOW)

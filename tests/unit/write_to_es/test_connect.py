@@ -15,7 +15,7 @@ DOMAIN = "search-images-abc.us-east-1.es.amazonaws.com"
 
 
 class Session:
-    """What `signing_credentials` asks of a session of boto3."""
+    """What a session of boto3 knows."""
 
     def __init__(
         self, credentials: Credentials | None = SOMEBODY, region: str | None = "us-east-1"
@@ -26,7 +26,7 @@ class Session:
 
 def connection(endpoint: str, signing: str, session: Any = None) -> Any:
     session = session or Session()
-    credentials = signing_credentials(session, signing)
+    credentials = signing_credentials(session.get_credentials, session.region_name, signing)
     return connect(endpoint, session.region_name, credentials).transport.get_connection()
 
 
