@@ -10,7 +10,6 @@ import msgspec
 from lockstep.console.terminal import answers, cut, notes, print_table
 from lockstep.console.text import printable, told_apart
 from lockstep.quarantine.cases import Case, FoundCases, state_of
-from lockstep.stores.contents import Content
 
 # Nobody reads more rows than this; `--json` has all.
 ROWS = 50
@@ -44,7 +43,7 @@ def show_cases(cases: Sequence[Case]) -> None:
         [
             [
                 case.id,
-                _age(now - case.arrived_at / 1000),
+                age(now - case.arrived_at / 1000),
                 cut(case.image, 12 + spare // 2),
                 "" if case.version is None else str(case.version),
                 cut(", ".join(case.reasons), 16 + spare // 2),
@@ -91,16 +90,15 @@ def show_case(case: Case, readable: int | None) -> None:
     print_table(["", ""], [[label, printable(value)] for label, value in said.items()])
 
 
-def show_side_by_side(contents: Mapping[str, Content | None]) -> None:
-    """Print the content of the record and of both stores, field by field."""
-    fields = {name: {} if one is None else one.fields() for name, one in contents.items()}
+def show_side_by_side(fields: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print several contents, field by field."""
     names = dict.fromkeys(field for one in fields.values() for field in one)
     rows = []
     for field in names:
         values = told_apart([_text(one.get(field)) for one in fields.values()])
         differs = "" if len(set(values)) == 1 else "*"
         rows.append([differs, printable(field), *(cut(one, SHOWN_OF_A_FIELD) for one in values)])
-    print_table(["", "field", *contents], rows)
+    print_table(["", "field", *fields], rows)
 
 
 def _version(known: int | None, readable: int | None) -> str:
@@ -109,7 +107,7 @@ def _version(known: int | None, readable: int | None) -> str:
     return "unknown" if readable is None else f"{readable}, as `redrive --mend` reads it"
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
     """An age in hours or days: what counts is how near it is to the quarantine age."""
     hours = max(0, int(seconds / 3600))
     return f"{hours // 24} d" if hours >= 24 else f"{hours} h"  # noqa: PLR2004 - hours a day

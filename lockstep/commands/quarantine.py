@@ -141,4 +141,4 @@ def show_command(
     if this is None:
         answers.print(f"payload: {cut(data.decode(errors='backslashreplace'), SHOWN)}")
     else:
-        show_side_by_side(contents)
+        show_side_by_side({name: one.fields() if one else {} for name, one in contents.items()})

@@ -1,6 +1,6 @@
 """The options that the commands about the quarantine share, and how they find its cases."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, get_args
 
 import click
@@ -22,16 +22,29 @@ def no_empty_id[T: str | tuple[str, ...]](_: click.Context, __: click.Parameter,
 
 def wanted_options[F: Callable[..., Any]](command: F) -> F:
     """`--reason`, `--image` and `--since`, as `Wanted` has them."""
-    reasons = [*get_args(Reason), "given_up"]
-    reason = click.option(
-        "--reason",
-        type=click.Choice(reasons),
-        metavar="REASON",
-        help=f"Select records with this reason: {', '.join(reasons)}.",
-    )
     image = click.option("--image", metavar="ID", help="Select records of this image.")
+    return reason_option(get_args(Reason))(image(since_quarantined_option(command)))
+
+
+def reason_option[F: Callable[..., Any]](reasons: Sequence[str]) -> Callable[[F], F]:
+    """`--reason`.
+
+    Args:
+        reasons: those of the consumers. The mapping adds one.
+    """
+    all_reasons = [*reasons, "given_up"]
+    return click.option(
+        "--reason",
+        type=click.Choice(all_reasons),
+        metavar="REASON",
+        help=f"Select records with this reason: {', '.join(all_reasons)}.",
+    )
+
+
+def since_quarantined_option[F: Callable[..., Any]](command: F) -> F:
+    """`--since`, of records."""
     since = since_option("Select records quarantined since TIME: 7d, 12h, or a time (UTC).")
-    return reason(image(since(command)))
+    return since(command)
 
 
 pointers_option = click.option(

@@ -87,14 +87,10 @@ class Clients:
     @cached_property
     def s3(self) -> "S3Client":
         """The client of the quarantine's bucket."""
-        from doors.quarantine import disable_expect_header
-
         endpoint = self.stack.endpoints.s3
         config = _config(connections=S3_CONNECTIONS)
         with _MAKING_CLIENTS:
-            client = self.session.client("s3", endpoint_url=endpoint, config=config)
-        disable_expect_header(client)
-        return client
+            return _without_expect(self.session.client("s3", endpoint_url=endpoint, config=config))
 
     @cached_property
     def cloudwatch(self) -> "CloudWatchClient":
@@ -201,6 +197,13 @@ class ReplicaClients:
         return self.session.client("lambda", config=_config())
 
     @cached_property
+    def s3(self) -> "S3Client":
+        """The client of the bucket of the consumer's quarantine."""
+        return _without_expect(
+            self.session.client("s3", config=_config(connections=S3_CONNECTIONS))
+        )
+
+    @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """The client of the source."""
         config = _config(connections=self._connections)
@@ -220,6 +223,13 @@ def _local_session(region: str) -> "boto3.Session":
         aws_secret_access_key=LOCAL_CREDENTIALS,
         botocore_session=botocore.session.Session(session_vars=no_profile),
     )
+
+
+def _without_expect(client: "S3Client") -> "S3Client":
+    from doors.quarantine import disable_expect_header
+
+    disable_expect_header(client)
+    return client
 
 
 def _config(attempts: int = _ATTEMPTS, connections: int = _CONNECTIONS) -> "Config":

@@ -52,12 +52,14 @@ class ReplicaStack(msgspec.Struct, frozen=True):
     """What a stack, deployed or local, says of its replica.
 
     `table` is the name of the source, `label` that of its stream, which the consumer reads.
+    `bucket` has the consumer's quarantine.
     """
 
     settings: ReplicaSettings
     credentials: Credentials
     table: str
     label: str
+    bucket: str
     reader: StreamReader
 
     @property
@@ -105,6 +107,7 @@ def read_replica(clients: ReplicaClients, name: str) -> ReplicaStack:
         credentials=credentials_in(variables, secret),
         table=table,
         label=label,
+        bucket=variables.get("QUARANTINE_BUCKET", ""),
         reader=StreamReader(mapping["State"], mapping.get("LastProcessingResult", "")),
     )
 
@@ -137,6 +140,7 @@ def read_local_replica(clients: Clients, state: Path) -> ReplicaStack:
         credentials=Credentials(_LOCAL, _LOCAL),
         table=table,
         label=label,
+        bucket=stack.replica.bucket,
         reader=StreamReader("Enabled", _local_result(stack, state)),
     )
 

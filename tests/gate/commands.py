@@ -3,36 +3,25 @@
 import datetime as dt
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from tablestore import (
-    CapacityUnit,
-    Condition,
-    OTSClient,
-    ReservedThroughput,
-    Row,
-    TableMeta,
-    TableOptions,
-)
 
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.audit.pieces.state import REPORTS, STATE, AuditState
-from lockstep.local.tablestore.server import LocalTableStore
 from lockstep.stack.use_cases.search import search
 from lockstep.web.addresses import HOST
-from shared.change import Change
 from shared.item import item_from
 from tests.builders import image, image_event, restored_table
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
+from tests.gate.command import Command, failure, new_images, printed, written
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import EVERYTHING
-from tests.gate.policies import ACCESS_KEY
-from tests.gate.requests import DOMAIN, REPLICA, RESTORED, Asked
+from tests.gate.replica import REPLICA_COMMANDS
+from tests.gate.requests import DOMAIN, RESTORED, Asked
 
 # What a person has who may run a command: managed policies of template.yaml.
 PRODUCER, READER, AUDITOR = ("ProducerPolicy",), ("ReaderPolicy",), ("AuditorPolicy",)
@@ -40,48 +29,10 @@ PROBER = ("AuditorPolicy", "ProducerPolicy")
 SMOKER = ("AuditorPolicy", "ProducerPolicy", "ReaderPolicy")
 OPERATOR = ("AuditorPolicy", "OperatorPolicy")
 RESTORER = ("AuditorPolicy", "RestorePolicy")
-# The stack of a replica has no policies of people.
-REPLICATOR: tuple[str, ...] = ()
 
 MOMENT = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 
 ALL_EQUAL, DIFFERENT, UNKNOWN = 0, 1, 2
-
-
-class Command(NamedTuple):
-    """A command as its page names it, and a run of it. Several may have one name.
-
-    `policies` are the managed policies with which it runs. `prepare` brings a new stack into a
-    state in which the command uses each of its rights. `run` runs it, and returns what went wrong;
-    None if nothing did. `repeats`: it leaves that state as it was, so it can run again on the same
-    stack.
-    """
-
-    name: str
-    policies: Sequence[str]
-    run: Callable[[GatedStack], str | None]
-    prepare: Callable[[GatedStack], None] = lambda _: None
-    repeats: bool = False
-
-
-def _failure(gated: GatedStack, *words: object, code: int = 0) -> str | None:
-    result = gated.lockstep(*words)
-    ended = result.exception is None or isinstance(result.exception, SystemExit)
-    if ended and result.exit_code == code:
-        return None
-    return f"{words}: {result.exit_code} {result.output[-500:]} {result.exception!r}"
-
-
-def _printed(gated: GatedStack, *words: object, code: int = 0) -> Any:
-    """What a command prints, which must not fail."""
-    result = gated.lockstep(*words, "--json")
-    if result.exit_code != code:
-        raise CommandFailedError(f"{words}: {result.exit_code} {result.output[-500:]}")
-    return msgspec.json.decode(result.stdout)
-
-
-class CommandFailedError(Exception):
-    """A command ended with another exit code than expected."""
 
 
 def restored_name() -> str:
@@ -98,17 +49,9 @@ def _file(gated: GatedStack, *lines: Any) -> Path:
 # How each state comes about.
 
 
-def _images(count: int) -> list[Change]:
-    return [a_change(f"T{at}", stamp(DAY), f"image {at}") for at in range(count)]
-
-
-def _written(gated: GatedStack) -> None:
-    Hand(gated.stage).write_both(*_images(3))
-
-
 def differing(gated: GatedStack) -> None:
     """Different images, some ahead in the index; quarantined records; acknowledged losses."""
-    hand, images = Hand(gated.stage), _images(4)
+    hand, images = Hand(gated.stage), new_images(4)
     hand.write_both(*images)
     hand.delete_document(images[0])
     hand.newer_in_index(images[1])
@@ -132,13 +75,13 @@ def _losing(gated: GatedStack) -> None:
 def _acknowledged(gated: GatedStack) -> None:
     _losing(gated)
     with gated.everything_allowed():
-        since = _printed(gated, "status", code=UNKNOWN)["unknown_since"]
-        assert _failure(gated, "audit", "--acknowledge", since, "--reason", "imported") is None
+        since = printed(gated, "status", code=UNKNOWN)["unknown_since"]
+        assert failure(gated, "audit", "--acknowledge", since, "--reason", "imported") is None
 
 
 def _consuming(gated: GatedStack) -> None:
     """The consumers read whenever somebody looks for a document."""
-    _written(gated)
+    written(gated)
 
     def look(asked: Asked) -> None:
         if "/_mget" in asked.path:
@@ -166,7 +109,7 @@ def _smoking(gated: GatedStack) -> None:
 def _index_lost(gated: GatedStack) -> None:
     """The table has images, the index none; losses are acknowledged."""
     hand = Hand(gated.stage)
-    hand.write(hand.table_sink, *_images(2))
+    hand.write(hand.table_sink, *new_images(2))
     _acknowledged(gated)
 
 
@@ -174,12 +117,12 @@ def _reported(gated: GatedStack) -> None:
     differing(gated)
     with gated.everything_allowed():
         report = gated.folder / "report.ndjson"
-        assert _failure(gated, "audit", "--report", report, code=DIFFERENT) is None
+        assert failure(gated, "audit", "--report", report, code=DIFFERENT) is None
 
 
 def _purgeable(gated: GatedStack) -> None:
     hand = Hand(gated.stage)
-    hand.write_both(over_since_yesterday("T9", stamp(200 * DAY)), *_images(1))
+    hand.write_both(over_since_yesterday("T9", stamp(200 * DAY)), *new_images(1))
 
 
 def _to_redrive(gated: GatedStack) -> None:
@@ -203,10 +146,10 @@ def _to_redrive(gated: GatedStack) -> None:
 
 def _traced(gated: GatedStack) -> None:
     """One record in quarantine, one redriven, and a failure document."""
-    _written(gated)
+    written(gated)
     _quarantined(gated)
     with gated.everything_allowed():
-        assert _failure(gated, "redrive", "--apply") is None
+        assert failure(gated, "redrive", "--apply") is None
     _quarantined(gated)
     gated.stage.give_up("write_to_dynamodb")
 
@@ -214,7 +157,7 @@ def _traced(gated: GatedStack) -> None:
 def _to_rebuild(gated: GatedStack) -> None:
     """While the new index is made, events arrive; the consumers are off until it is live."""
     hand = Hand(gated.stage)
-    hand.write_both(*_images(2))
+    hand.write_both(*new_images(2))
     gated.recorded.disabled = 2
 
     def arrives(asked: Asked) -> None:
@@ -229,7 +172,7 @@ def _to_rebuild(gated: GatedStack) -> None:
 def _interrupted(gated: GatedStack) -> None:
     """A process was not allowed to switch to the new index, and ended."""
     hand = Hand(gated.stage)
-    hand.write_both(*_images(2))
+    hand.write_both(*new_images(2))
     allowed = gated.gate.policies
     aliases = f"arn:aws:es:*:*:domain/{DOMAIN}/_aliases"
     switch = {"Effect": "Deny", "Action": "es:ESHttpPost", "Resource": aliases}
@@ -264,15 +207,6 @@ def _to_prepare(gated: GatedStack) -> None:
         kinesis.create_stream(StreamName=stream, ShardCount=1)
 
 
-def _replicated(gated: GatedStack) -> None:
-    """The table has images and a stream."""
-    _written(gated)
-    gated.stage.clients.dynamodb.update_table(
-        TableName=gated.stage.stack.table,
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )
-
-
 def _audited(gated: GatedStack) -> None:
     """A nightly audit has ended, and another one is under way."""
     report = PiecesReport(
@@ -295,7 +229,7 @@ def _audited(gated: GatedStack) -> None:
 
 def _status(gated: GatedStack) -> str | None:
     """What could not be read is a line, too: there must be one of each kind."""
-    found = _printed(gated, "status", code=DIFFERENT)
+    found = printed(gated, "status", code=DIFFERENT)
     (wrong,), warnings = found["wrong"], found["warnings"]
     guards = [one.partition(" has no ")[2].partition(":")[0] for one in warnings]
     if "is empty, and table" not in wrong or guards != [
@@ -308,7 +242,7 @@ def _status(gated: GatedStack) -> str | None:
 
 def _watch(gated: GatedStack) -> str | None:
     """What may not be read is a reason in its line, not the end."""
-    found = _printed(gated, "watch", "--count", 1)
+    found = printed(gated, "watch", "--count", 1)
     if found["errors"]:
         return f"{found['errors']}"
     read = (found["audit"]["images"], found["alarms"]["off"], found["shards"]["busiest_share"])
@@ -316,12 +250,12 @@ def _watch(gated: GatedStack) -> str | None:
 
 
 def _put(gated: GatedStack) -> str | None:
-    return _failure(gated, "put", _file(gated, image_event("P1", stamp())))
+    return failure(gated, "put", _file(gated, image_event("P1", stamp())))
 
 
 def _import(gated: GatedStack) -> str | None:
     source = _file(gated, {"image_id": "P1", "image": image("imported")})
-    return _failure(gated, "import", "--apply", source)
+    return failure(gated, "import", "--apply", source)
 
 
 def _page(gated: GatedStack) -> str | None:
@@ -332,7 +266,7 @@ def _page(gated: GatedStack) -> str | None:
 
 
 def _audit(gated: GatedStack) -> str | None:
-    return _failure(gated, "audit", "--sample", 2, code=DIFFERENT) or _failure(
+    return failure(gated, "audit", "--sample", 2, code=DIFFERENT) or failure(
         gated, "audit", code=DIFFERENT
     )
 
@@ -340,7 +274,7 @@ def _audit(gated: GatedStack) -> str | None:
 def _repair(gated: GatedStack) -> str | None:
     # What the index is ahead with stays different.
     words = ("audit", "--repair", "--apply", "--at-most", 90)
-    return _failure(gated, *words, code=DIFFERENT)
+    return failure(gated, *words, code=DIFFERENT)
 
 
 def _answer(winner: str) -> Callable[[GatedStack], str | None]:
@@ -348,50 +282,50 @@ def _answer(winner: str) -> Callable[[GatedStack], str | None]:
         report = gated.folder / "report.ndjson"
         words = ("audit", "--repair", f"--{winner}-wins", report, "--apply", "--at-most", 90)
         # One image is still missing in the index.
-        return _failure(gated, *words, code=DIFFERENT)
+        return failure(gated, *words, code=DIFFERENT)
 
     return run
 
 
 def _acknowledge(gated: GatedStack) -> str | None:
     with gated.everything_allowed():
-        since = _printed(gated, "status", code=UNKNOWN)["unknown_since"]
-    return _failure(gated, "audit", "--acknowledge", since, "--reason", "imported")
+        since = printed(gated, "status", code=UNKNOWN)["unknown_since"]
+    return failure(gated, "audit", "--acknowledge", since, "--reason", "imported")
 
 
 def _purge(gated: GatedStack) -> str | None:
-    return None if _printed(gated, "purge", "--apply")["purged"] == 1 else "nothing was purged"
+    return None if printed(gated, "purge", "--apply")["purged"] == 1 else "nothing was purged"
 
 
 def _quarantine(gated: GatedStack) -> str | None:
     pointers = gated.folder / "pointers.ndjson"
-    found = _printed(gated, "quarantine", "list", "--pointers", pointers)["cases"]
-    return _failure(gated, "quarantine", "show", found[0]["id"]) if found else "no case"
+    found = printed(gated, "quarantine", "list", "--pointers", pointers)["cases"]
+    return failure(gated, "quarantine", "show", found[0]["id"]) if found else "no case"
 
 
 def _redrive(gated: GatedStack) -> str | None:
-    done = _printed(gated, "redrive", "--apply")["report"]
+    done = printed(gated, "redrive", "--apply")["report"]
     if not done["redriven"]:
         return f"{done}"
     with gated.everything_allowed():
-        left = _printed(gated, "quarantine", "list")["cases"]
+        left = printed(gated, "quarantine", "list")["cases"]
     for case in left:
         choice = "this" if case["image_id"] == "C1" else "stored"
-        said = _failure(gated, "redrive", "--choose", choice, case["id"], "--apply")
+        said = failure(gated, "redrive", "--choose", choice, case["id"], "--apply")
         if said is not None:
             return said
     return "something is left" if gated.stage.keys("quarantine/") else None
 
 
 def _rebuild(gated: GatedStack) -> str | None:
-    done = _printed(gated, "rebuild", "--apply", "--drop-old", "--settle", 0)
+    done = printed(gated, "rebuild", "--apply", "--drop-old", "--settle", 0)
     return None if done["dropped"] and not done["told"] else f"{done}"
 
 
 def _replay(gated: GatedStack) -> str | None:
     # A replay waits until a store answers. So the operator ends it after some refusals.
     gated.gate.refusals_before_interrupt = 3
-    return _failure(gated, "replay", "--since", "1h", "--apply") or _failure(
+    return failure(gated, "replay", "--since", "1h", "--apply") or failure(
         gated, "replay", "--resume", "20260101-000000-001", "--apply", code=1
     )
 
@@ -402,7 +336,7 @@ def _prepare(*words: str, code: int) -> Callable[[GatedStack], str | None]:
     def run(gated: GatedStack) -> str | None:
         table = restored_name()
         restored_table(gated.stage.clients.dynamodb, table)
-        return _failure(gated, "prepare", table, *words, code=code)
+        return failure(gated, "prepare", table, *words, code=code)
 
     return run
 
@@ -415,59 +349,10 @@ def _import_copy(*words: str) -> Callable[[GatedStack], str | None]:
         for image_id, content in (("T0", "as it was"), ("T9", "lost")):
             item = item_from(a_change(image_id, stamp(2 * DAY), content))
             dynamodb.put_item(TableName=table, Item=item)
-        found = _printed(gated, "import", "--replace", f"dynamodb://{table}", *words)
+        found = printed(gated, "import", "--replace", f"dynamodb://{table}", *words)
         return None if (found["new"], found["replaced"]) == (1, 1) else f"{found}"
 
     return run
-
-
-@contextmanager
-def _replica(gated: GatedStack) -> Iterator[Any]:
-    """A client of a Table Store of this run, with an empty table, and a stack that writes it."""
-    clients, stack = gated.stage.clients, gated.stage.stack
-    described = clients.dynamodb.describe_table(TableName=stack.table)["Table"]
-    with LocalTableStore() as store:
-        account = store.account
-        client = OTSClient(store.address, account.key_id, account.secret, account.instance)
-        meta = TableMeta("images", [("image_id", "STRING")])
-        client.create_table(meta, TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
-        gated.recorded.outputs |= {"FunctionName": REPLICA}
-        gated.recorded.replica = {
-            "OTS_ID": account.key_id,
-            "OTS_SECRET_ARN": ACCESS_KEY,
-            "OTS_INSTANCE": account.instance,
-            "OTS_ENDPOINT": store.address,
-            "TABLE_NAME": "images",
-            "PRIMARY_KEY": "image_id",
-            "STREAM": described["LatestStreamLabel"],
-        }
-        yield client
-
-
-def _row(client: Any, image_id: str) -> Any:
-    return client.get_row("images", [("image_id", image_id)], max_version=1)[1]
-
-
-def _load(gated: GatedStack) -> str | None:
-    """Load the table into a Table Store of this run."""
-    with _replica(gated) as client:
-        done = _printed(gated, "tablestore", "load", "--apply")
-        row = _row(client, "T0")
-    return None if done["written"] == len(_images(3)) and row else f"{done}"
-
-
-def _purge_replica(gated: GatedStack) -> str | None:
-    with _replica(gated) as client:
-        tombstone = [
-            ("lockstep_version", f"2026-11-30T01:23:45.678/{1:040d}"),
-            ("lockstep_at", 1),
-            ("lockstep_deleted", True),
-            ("lockstep_purge_at", 1),
-        ]
-        client.put_row("images", Row([("image_id", "T0")], tombstone), Condition("IGNORE"))
-        done = _printed(gated, "tablestore", "purge", "--apply")
-        row = _row(client, "T0")
-    return None if done["purged"] == 1 and row is None else f"{done}"
 
 
 def _trace(gated: GatedStack) -> str | None:
@@ -480,41 +365,40 @@ def _trace(gated: GatedStack) -> str | None:
 
 
 def runs(*words: object, code: int = 0) -> Callable[[GatedStack], str | None]:
-    return lambda gated: _failure(gated, *words, code=code)
+    return lambda gated: failure(gated, *words, code=code)
 
 
 COMMANDS: Sequence[Command] = (
     Command("alarms check", AUDITOR, runs("alarms", "check"), repeats=True),
     Command("alarms drill", AUDITOR, runs("alarms", "drill"), repeats=True),
     Command("alarms drill --apply", OPERATOR, runs("alarms", "drill", "--apply", "--wait", 0)),
-    Command("tablestore load", REPLICATOR, _load, _replicated, repeats=True),
-    Command("tablestore purge", REPLICATOR, _purge_replica, _replicated, repeats=True),
+    *REPLICA_COMMANDS,
     Command("put", PRODUCER, _put, repeats=True),
-    Command("search", READER, runs("search", "image"), _written, repeats=True),
-    Command("search", AUDITOR, runs("search", "image"), _written, repeats=True),
+    Command("search", READER, runs("search", "image"), written, repeats=True),
+    Command("search", AUDITOR, runs("search", "image"), written, repeats=True),
     Command("page", READER, _page, repeats=True),
     Command("status", AUDITOR, _status, _index_lost, repeats=True),
-    Command("status --wait", AUDITOR, runs("status", "--wait", 0), _written, repeats=True),
+    Command("status --wait", AUDITOR, runs("status", "--wait", 0), written, repeats=True),
     Command("smoke", SMOKER, runs("smoke", "--wait", 60), _smoking, repeats=True),
     Command("status --wait --probe", PROBER, runs("status", "--wait", 60, "--probe"), _consuming),
     Command("watch", AUDITOR, _watch, _audited, repeats=True),
-    Command("audit", AUDITOR, runs("audit"), _written, repeats=True),
+    Command("audit", AUDITOR, runs("audit"), written, repeats=True),
     Command("audit", AUDITOR, _audit, differing, repeats=True),
     Command("purge", AUDITOR, runs("purge"), _purgeable, repeats=True),
     Command("quarantine show", AUDITOR, _quarantine, _to_redrive, repeats=True),
     Command("trace", AUDITOR, _trace, _traced, repeats=True),
     Command("redrive", AUDITOR, runs("redrive"), _to_redrive, repeats=True),
-    Command("rebuild", AUDITOR, runs("rebuild"), _written, repeats=True),
+    Command("rebuild", AUDITOR, runs("rebuild"), written, repeats=True),
     Command("replay", AUDITOR, runs("replay", "--since", "1h"), _to_replay, repeats=True),
     Command("import --apply", OPERATOR, _import, repeats=True),
     Command("prepare", RESTORER, _prepare(code=1), _to_prepare, repeats=True),
     Command("prepare --apply", RESTORER, _prepare("--apply", code=0), _to_prepare, repeats=True),
-    Command("import dynamodb://TABLE", RESTORER, _import_copy(), _written, repeats=True),
+    Command("import dynamodb://TABLE", RESTORER, _import_copy(), written, repeats=True),
     Command(
         "import dynamodb://TABLE --apply",
         (*OPERATOR, "RestorePolicy"),
         _import_copy("--apply"),
-        _written,
+        written,
         repeats=True,
     ),
     Command("audit --repair --apply", OPERATOR, _repair, differing),

@@ -11,11 +11,13 @@ import pytest
 
 from lockstep.cli import main
 from lockstep.stack.stack import Endpoints, Stack
-from tests.gate.commands import COMMANDS, REPLICATOR, Command, CommandFailedError
+from tests.gate.command import Command, CommandFailedError
+from tests.gate.commands import COMMANDS
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import allows, listed
 from tests.gate.guides import Right, policy_of, rights_in_guides
 from tests.gate.policies import HASHES, KEY, rendered
+from tests.gate.replica import REPLICATOR
 from tests.gate.requests import topic_arn
 from tests.unit.operator.command import commands_of
 

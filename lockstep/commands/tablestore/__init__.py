@@ -4,12 +4,16 @@ import click
 
 from lockstep.commands.tablestore.load import load_command
 from lockstep.commands.tablestore.purge import purge_command
+from lockstep.commands.tablestore.quarantine import quarantine_group
+from lockstep.commands.tablestore.redrive import redrive_command
 
 
 @click.group("tablestore")
 def tablestore_group() -> None:
-    """Look after a replica in Table Store: fill it, and remove what has expired."""
+    """Look after a replica in Table Store: fill it, repair it, and remove what has expired."""
 
 
 tablestore_group.add_command(load_command)
 tablestore_group.add_command(purge_command)
+tablestore_group.add_command(quarantine_group)
+tablestore_group.add_command(redrive_command)

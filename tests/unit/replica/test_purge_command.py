@@ -38,6 +38,7 @@ def replica(monkeypatch: pytest.MonkeyPatch) -> Iterator[Replica]:
 
         monkeypatch.setattr(command, "replica_of", lambda *_, **__: (ItsClients, None))
         monkeypatch.setattr(command, "replica_purge", its_purge)
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
         yield replica
 
 

@@ -36,6 +36,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prepare]:
             stack = SimpleNamespace(settings=SimpleNamespace(deletions=deletions))
             monkeypatch.setattr(command, "replica_of", lambda *_, **__: (None, stack))
             monkeypatch.setattr(command, "replica_load", its_load)
+            monkeypatch.setenv("AWS_REGION", "us-east-1")
             return replica
 
         yield prepare

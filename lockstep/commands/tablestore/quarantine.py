@@ -1,0 +1,118 @@
+"""`lockstep tablestore quarantine`: list and show the keys that are set aside."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from lockstep.commands.cases import SHOWN, show_side_by_side
+from lockstep.commands.chosen_stack import stack_options
+from lockstep.commands.options import examples, json_option
+from lockstep.commands.quarantine_options import (
+    no_empty_id,
+    reason_option,
+    since_quarantined_option,
+)
+from lockstep.commands.tablestore.keys import (
+    REASONS,
+    for_programs,
+    show_keys,
+    show_unreadable,
+    word_of,
+    words_of,
+)
+from lockstep.commands.tablestore.target import replica_of
+from lockstep.console.terminal import answers, cut, notes, print_json, print_table
+from lockstep.console.text import printable
+from lockstep.quarantine.records import payload
+from lockstep.stack.use_cases.replica_quarantine import ReplicaQuarantine, key_with_id
+from lockstep.tablestore.set_aside import WantedKeys
+
+
+@click.group("quarantine")
+def quarantine_group() -> None:
+    """List and show the keys that the consumer has set aside."""
+
+
+@quarantine_group.command(
+    "list",
+    epilog=examples(
+        "lockstep tablestore quarantine list --stack orders",
+        "lockstep tablestore quarantine list --stack orders --since 7d --json",
+    ),
+)
+@stack_options
+@json_option
+@reason_option(REASONS)
+@since_quarantined_option
+def list_command(
+    name: str | None,
+    state: Path,
+    *,
+    reason: str | None,
+    since: dt.datetime | None,
+    as_json: bool,
+) -> None:
+    """List the keys that are set aside, oldest first.
+
+    NAME is the stack that was deployed from template-tablestore.yaml. A key is set aside if one of
+    its records is quarantined, or in a failure document.
+    """
+    clients, replica = replica_of(name, state, connections=1)
+    with notes.status("reading the quarantine"):
+        found = ReplicaQuarantine(clients, replica).find(WantedKeys(reason=reason, since=since))
+    if as_json:
+        print_json(for_programs(found))
+        return
+    show_keys(found.keys, clients.clock.now())
+    show_unreadable(found)
+
+
+@quarantine_group.command(
+    "show", epilog=examples("lockstep tablestore quarantine show 3f2a91 --stack orders")
+)
+@click.argument("key_id", metavar="ID", callback=no_empty_id)
+@stack_options
+@json_option
+def show_command(key_id: str, name: str | None, state: Path, *, as_json: bool) -> None:
+    """Show one key: its records, and its item and its row as they are now.
+
+    ID is an ID that `lockstep tablestore quarantine list` prints, or its first characters.
+    """
+    clients, replica = replica_of(name, state, connections=1)
+    quarantine = ReplicaQuarantine(clients, replica)
+    with notes.status("reading the quarantine"):
+        one = key_with_id(key_id, quarantine.find(WantedKeys()))
+    records = quarantine.records(one)
+    [now] = quarantine.states([one])
+    if as_json:  # payloads and binaries in base64
+        print_json(
+            {
+                "key": one,
+                "records": records,
+                "item": now.item,
+                "row": now.row,
+                "would": word_of(now.would),
+                "why": words_of(now.would),
+            }
+        )
+        return
+    said = {
+        "id": one.id,
+        "key": one.key,
+        "reason": ", ".join(one.reasons),
+        "detail": one.detail,
+        "first change": dt.datetime.fromtimestamp(one.arrived_at / 1000, dt.UTC).isoformat(),
+        "quarantined": one.quarantined_at,
+        "redrive": words_of(now.would),
+    }
+    print_table(["", ""], [[label, printable(value)] for label, value in said.items()])
+    for held in records:
+        text = payload(held).decode(errors="backslashreplace")
+        answers.print(f"record {printable(held.sequence_number)}: {cut(text, SHOWN)}")
+    # An item that cannot become a row is shown with its types.
+    there = now.columns or now.item or {}
+    stores: dict[str, Any] = {"DynamoDB": there, "Table Store": now.row or {}}
+    show_side_by_side({store: msgspec.to_builtins(columns) for store, columns in stores.items()})

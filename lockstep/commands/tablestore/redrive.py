@@ -1,0 +1,142 @@
+"""`lockstep tablestore redrive`: repair the keys that are set aside."""
+
+import datetime as dt
+import sys
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from lockstep.commands.chosen_stack import applies, changed_stack_options
+from lockstep.commands.endings import NO
+from lockstep.commands.options import (
+    APPLY_HINT,
+    NumberRange,
+    apply_option,
+    examples,
+    json_option,
+)
+from lockstep.commands.quarantine_options import (
+    no_empty_id,
+    reason_option,
+    since_quarantined_option,
+)
+from lockstep.commands.tablestore.keys import (
+    REASONS,
+    for_programs,
+    show_keys,
+    show_unreadable,
+    word_of,
+    words_of,
+)
+from lockstep.commands.tablestore.target import replica_of
+from lockstep.console.terminal import answers, notes, print_json
+from lockstep.console.text import counted, printable
+from lockstep.stack.use_cases.replica_quarantine import ReplicaQuarantine, key_with_id
+from lockstep.tablestore.redrive import KeptKey, KeyRedriveReport
+from lockstep.tablestore.set_aside import WantedKeys
+
+# Nobody reads more than this; `--json` has all.
+SHOWN = 20
+
+
+@click.command(
+    "redrive",
+    epilog=examples(
+        "lockstep tablestore redrive --stack orders",
+        "lockstep tablestore redrive --stack orders --apply",
+        "lockstep tablestore redrive --stack orders --apply 3f2a91",
+    ),
+)
+@click.argument("ids", nargs=-1, metavar="[ID]...", callback=no_empty_id)
+@changed_stack_options(when=applies)
+@json_option
+@apply_option
+@click.option(
+    "--rate",
+    type=NumberRange(min=1),
+    metavar="KEYS",
+    help="Repair at most this many keys per second.",
+)
+@reason_option(REASONS)
+@since_quarantined_option
+def redrive_command(
+    ids: tuple[str, ...],
+    name: str | None,
+    state: Path,
+    *,
+    rate: float | None,
+    reason: str | None,
+    since: dt.datetime | None,
+    applies: bool,
+    as_json: bool,
+) -> None:
+    """Repair the rows of the keys that are set aside.
+
+    NAME is the stack that was deployed from template-tablestore.yaml. Without IDs, all keys.
+
+    Each row becomes what the DynamoDB table has now. What the quarantined records hold is not
+    written. A record moves to redriven/ in the bucket when its key is settled. Correct the item in
+    the DynamoDB table first if Table Store cannot hold it.
+
+    Exit code 1: some keys stay set aside.
+    """
+    clients, replica = replica_of(name, state, connections=1)
+    quarantine = ReplicaQuarantine(clients, replica)
+    with notes.status("reading the quarantine"):
+        found = quarantine.find(WantedKeys(ids, reason, since))
+    for one in ids:
+        key_with_id(one, found)
+    keys = found.keys
+    if not applies:
+        states = quarantine.states(keys)
+        kept = [
+            KeptKey(one.id, one.key, words_of(state.would))
+            for one, state in zip(keys, states, strict=True)
+            if word_of(state.would) in {"refused", "failed"}
+        ]
+        if as_json:
+            would = dict(Counter(word_of(state.would) for state in states))
+            print_json(for_programs(found) | {"would": would, "kept": kept, "report": None})
+        else:
+            show_keys(keys, clients.clock.now())
+            show_unreadable(found)
+            show_kept(kept)
+            ready = len(keys) - len(kept)
+            answers.print(
+                f"{counted(ready, 'key')} can be redriven" + (f"; {APPLY_HINT}" if ready else "")
+            )
+        sys.exit(NO if kept else 0)
+    with notes.status("redriving") as line:
+        report = quarantine.redrive(rate).run(
+            keys, lambda done: line.update(f"redriving: {done:,} of {len(keys):,} keys")
+        )
+    if as_json:
+        print_json(for_programs(found) | {"report": report})
+    else:
+        show_unreadable(found)
+        show_report(report)
+    sys.exit(NO if report.kept else 0)
+
+
+def show_kept(kept: list[KeptKey]) -> None:
+    """Print the keys that stay, and why."""
+    for one in kept[:SHOWN]:
+        notes.print(printable(f"{one.id}  {one.key}: {one.detail}"))
+    if len(kept) > SHOWN:
+        notes.print(f"and {len(kept) - SHOWN:,} more keys (`--json` lists all)")
+
+
+def show_report(report: KeyRedriveReport) -> None:
+    """Print what a redrive did."""
+    show_kept([*report.kept])
+    answers.print(
+        f"{counted(report.repaired, 'key')} repaired, {report.equal:,} equal already, "
+        f"{len(report.kept):,} stay, {report.seconds:.1f} s"
+    )
+    answers.print(
+        f"{counted(report.objects, 'object')} and {counted(report.documents, 'failure document')} "
+        "moved to redriven/"
+    )
+    if report.split:
+        answers.print(f"{counted(report.split, 'record')} of them got an object, because it stays")
