@@ -7,17 +7,23 @@ its first record is not counted. Valgrind counts instructions, which do not depe
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import batched
 from typing import Any
 
 import msgspec
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from opensearchpy import Connection, OpenSearch
 
-from benchmarks.audit import counted
+from benchmarks.audit import CLOCK, counted
+from functions.write_to_es.document import document_from
+from lockstep.audit.audit import audit
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Endpoints, Stack
+from lockstep.stores.index import WHOLE_DOCUMENTS_PER_PAGE, IndexReader
+from lockstep.stores.table import TableReader
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.pages import decode_kinesis, decode_table
 from lockstep.stream.stream import READ_RECORDS, Stream, TrimHorizon
@@ -28,6 +34,8 @@ from shared.record import Record, event_in
 
 # Pages. The difference excludes what is needed before the first record.
 COUNTED = (1, 3)
+IDS = (400, 1_200)
+ITEMS_PER_PAGE = 400
 STAMP = 1_795_000_000_000_000
 ARRIVED = 1_795_000_000_123
 # As large as one of the Tate collection: 588 bytes.
@@ -137,11 +145,11 @@ class _Body:
         return [self._body]
 
 
-def answering[C](client: C, answers: Mapping[str, bytes]) -> C:
+def answering[C](client: C, answers: Callable[[str], bytes]) -> C:
     """The client; it sends nothing, and gets the answer of each operation at once."""
 
     def send(request: Any, event_name: str, **_: object) -> AWSResponse:
-        raw: Any = _Body(answers[event_name.rpartition(".")[2]])
+        raw: Any = _Body(answers(event_name.rpartition(".")[2]))
         return AWSResponse(request.url, 200, HTTPHeaders(), raw)
 
     events: Any = client
@@ -160,7 +168,7 @@ def read(stream: Stream, pages: int) -> None:
 def kinesis(pages: int, *, by_shape: bool = True) -> None:
     """Records of the image stream, as the event source mapping and a replay read them."""
     answers = {"GetShardIterator": b'{"ShardIterator": "first"}', "GetRecords": kinesis_page()}
-    client = answering(Clients(STACK).kinesis, answers)
+    client = answering(Clients(STACK).kinesis, answers.__getitem__)
     if not by_shape:
         client.meta.events.unregister("before-parse.kinesis.GetRecords", decode_kinesis)
     read(KinesisStream(client, STACK.stream), pages)
@@ -169,11 +177,92 @@ def kinesis(pages: int, *, by_shape: bool = True) -> None:
 def changes(pages: int, *, by_shape: bool = True) -> None:
     """Records of the table's stream, as the event source mapping reads them."""
     answers = {"GetShardIterator": b'{"ShardIterator": "first"}', "GetRecords": changes_page()}
-    client = answering(Clients(STACK).dynamodbstreams, answers)
+    client = answering(Clients(STACK).dynamodbstreams, answers.__getitem__)
     if not by_shape:
         name = "before-parse.dynamodb-streams.GetRecords"
         client.meta.events.unregister(name, decode_table)
     read(TableStream(client, TABLE_STREAM, STACK.region), pages)
+
+
+def scan_pages(ids: int) -> Iterator[bytes]:
+    """The answers of DynamoDB to a scan of whole items."""
+    for some in batched(range(ids), ITEMS_PER_PAGE):
+        items = [item_from(change(number)) for number in some]
+        page: dict[str, Any] = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+        if some[-1] < ids - 1:
+            page["LastEvaluatedKey"] = {"image_id": items[-1]["image_id"]}
+        yield msgspec.json.encode(page)
+
+
+def search_pages(ids: int) -> Iterator[str]:
+    """The answers of OpenSearch to a search for whole documents; the last one is empty."""
+    for some in batched(range(ids), WHOLE_DOCUMENTS_PER_PAGE):
+        hits = [
+            {
+                "_index": "images-000001",
+                "_id": one.image_id,
+                "_version": one.version,
+                "_score": None,
+                "_source": document_from(one),
+                "sort": [one.version],
+            }
+            for one in map(change, some)
+        ]
+        yield search_answer(hits, ids)
+    yield search_answer([], ids)
+
+
+def search_answer(hits: Sequence[Mapping[str, Any]], total: int) -> str:
+    """An answer of OpenSearch with these hits."""
+    shards = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}
+    found = {"total": {"value": total, "relation": "eq"}, "hits": hits}
+    page = {"took": 1, "timed_out": False, "_shards": shards, "hits": found}
+    return msgspec.json.encode(page).decode()
+
+
+class Index(Connection):
+    """A connection to OpenSearch that answers at once."""
+
+    def __init__(self, pages: Iterator[str], **more: Any) -> None:
+        super().__init__(**more)
+        self._pages = pages
+
+    def perform_request(  # noqa: PLR0917 - as opensearch-py has it
+        self,
+        method: str,
+        url: str,
+        params: Any = None,
+        body: Any = None,
+        timeout: Any = None,
+        ignore: Any = (),
+        headers: Any = None,
+    ) -> Any:
+        """See `Connection.perform_request`."""
+        del params, body, timeout, ignore, headers
+        if url.endswith("/_search"):
+            return 200, {}, next(self._pages)
+        return 200, {}, '{"pit_id": "p"}' if method == "POST" else "{}"
+
+
+def values(ids: int, *, by_shape: bool = True) -> None:
+    """The pass of `lockstep audit --values`, from the answers of both stores to the result."""
+    pages, found = scan_pages(ids), list(search_pages(ids))
+    stack = Clients(STACK)
+    scanned = list(pages)
+    given = iter(scanned)
+    client = stack.dynamodb if by_shape else stack.new_dynamodb()
+    table = TableReader(answering(client, lambda _: next(given)), STACK.table, whole=True)
+    search = OpenSearch("http://127.0.0.1:1", connection_class=Index, pages=iter(found))
+    index = IndexReader(search, STACK.index, whole=True)
+    result = audit(table, index, quarantined_images=list, clock=CLOCK)
+    if (result.result, result.table, result.index) != ("equal", ids, ids):
+        sys.exit(f"the stores must be equal, but the audit found {result}")
+
+
+def only_pages(ids: int) -> None:
+    """Only make the pages of `values`."""
+    list(scan_pages(ids))
+    list(search_pages(ids))
 
 
 WORK: Mapping[str, Callable[[int], None]] = {
@@ -181,15 +270,27 @@ WORK: Mapping[str, Callable[[int], None]] = {
     "kinesis, by the client": partial(kinesis, by_shape=False),
     "table's stream": changes,
     "table's stream, by the client": partial(changes, by_shape=False),
+    "audit --values": values,
+    "audit --values, by the client": partial(values, by_shape=False),
+    "pages of both stores": only_pages,
 }
+STREAMS = ("kinesis", "kinesis, by the client", "table's stream", "table's stream, by the client")
+AUDITS = ("audit --values", "audit --values, by the client")
 
 
 def main() -> None:
     """Count each part, or those that are named."""
-    few, many = COUNTED
-    for name in sys.argv[1:] or WORK:
-        found = counted("benchmarks.decoding", name, few, many) / PAGE
-        print(f"{name:<32}{found:>11,.0f} instructions per record", flush=True)
+    named = sys.argv[1:] or WORK
+    for name in STREAMS:
+        if name in named:
+            found = counted("benchmarks.decoding", name, *COUNTED) / PAGE
+            print(f"{name:<32}{found:>11,.0f} instructions per record", flush=True)
+    making = 0.0
+    for name in AUDITS:
+        if name in named:
+            making = making or counted("benchmarks.decoding", "pages of both stores", *IDS)
+            found = counted("benchmarks.decoding", name, *IDS) - making
+            print(f"{name:<32}{found:>11,.0f} instructions per id", flush=True)
 
 
 if __name__ == "__main__":

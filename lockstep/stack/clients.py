@@ -64,8 +64,12 @@ class Clients:
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        """The client of the table."""
-        return self.new_dynamodb()
+        """The client of the table. It decodes items fast."""
+        from lockstep.stores.item_decoding import decode_items
+
+        client = self.new_dynamodb()
+        decode_items(client)
+        return client
 
     def new_dynamodb(self) -> "DynamoDBClient":
         """Another client of the table, for a caller that changes how answers are decoded."""
@@ -205,9 +209,12 @@ class ReplicaClients:
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
-        """The client of the source."""
-        config = _config(connections=self._connections)
-        return self.session.client("dynamodb", config=config)
+        """The client of the source. It decodes items fast."""
+        from lockstep.stores.item_decoding import decode_items
+
+        client = self.session.client("dynamodb", config=_config(connections=self._connections))
+        decode_items(client)
+        return client
 
 
 @cache

@@ -153,7 +153,7 @@ def scanned(body: bytes) -> tuple[list[Entry], bytes] | None:
     """The entries of a page of a scan, and the rest of it; None if an item has other types."""
     try:
         page = _scan_pages.decode(body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     rest = _RestOfScanPage(page.last_evaluated_key, page.consumed_capacity)
     return [_of_item(item) for item in page.items], msgspec.json.encode(rest)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # What reading a table may raise.
 # KeyError: botocore returns a truncated response as a success in which a member is missing.
-UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, KeyError)
+# UnicodeDecodeError: it was truncated within a character.
+UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, KeyError, UnicodeDecodeError)
 
 
 class WholePage(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ class _Record(msgspec.Struct, rename="pascal", gc=False):
     approximate_arrival_timestamp: _Seconds
 
 
-class _Value(msgspec.Struct, gc=False):
+class _AttributeValue(msgspec.Struct, gc=False):
     """The value of an attribute, with exactly one of these members."""
 
     S: str | UnsetType = UNSET
@@ -41,18 +41,18 @@ class _Value(msgspec.Struct, gc=False):
     SS: list[str] | UnsetType = UNSET
     NS: list[str] | UnsetType = UNSET
     BS: list[bytes] | UnsetType = UNSET
-    L: "list[_Value] | UnsetType" = UNSET
-    M: "dict[str, _Value] | UnsetType" = UNSET
+    L: "list[_AttributeValue] | UnsetType" = UNSET
+    M: "dict[str, _AttributeValue] | UnsetType" = UNSET
 
 
 class _ChangedItem(msgspec.Struct, rename="pascal", gc=False):
     """An item before and after a change."""
 
     approximate_creation_date_time: _Seconds
-    keys: dict[str, _Value]
+    keys: dict[str, _AttributeValue]
     sequence_number: str
-    new_image: dict[str, _Value] | UnsetType = UNSET
-    old_image: dict[str, _Value] | UnsetType = UNSET
+    new_image: dict[str, _AttributeValue] | UnsetType = UNSET
+    old_image: dict[str, _AttributeValue] | UnsetType = UNSET
     size_bytes: int | UnsetType = UNSET
     stream_view_type: str | UnsetType = UNSET
 

@@ -13,7 +13,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Stack
 from lockstep.stack.use_cases.audit import AuditOptions, audit
 from lockstep.stack.use_cases.consumers import written_until
-from lockstep.stack.use_cases.stores import NO_LIMIT, pace
+from lockstep.stack.use_cases.stores import NO_LIMIT, pace, scanner
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
 
@@ -45,7 +45,7 @@ def rebuild(clients: Clients, *, rate: float | None, export: str | None = None) 
     options = AuditOptions(rate=rate)
     indices = Indices(clients.opensearch, stack.index, stack.index_settings)
     now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
-    table = TableReader(clients.dynamodb, stack.table, pace=pace(rate))
+    table = TableReader(clients.dynamodb, stack.table, scanner=scanner(clients), pace=pace(rate))
     items: ImageSource = (
         table if export is None else Export(clients.s3, export, stack.table, now=now)
     )

@@ -1,6 +1,5 @@
 """Records that are decoded straight from bytes are those that the clients decode."""
 
-import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -22,15 +21,13 @@ from lockstep.stream.stream import (
 )
 from lockstep.stream.table import TableStream
 from tests.builders import TABLE_STREAM_ARN, deployed_stack
-from tests.byte_answers import answered
+from tests.byte_answers import BINARIES, ITEMS, TEXTS, answered, spoilt
 
 SHARD_ID = "shardId-00000000000000000000"
 STACK = deployed_stack(
     state="/state", region="us-east-1", endpoints=Endpoints(*["http://127.0.0.1:1"] * 4)
 )
 MILLISECONDS = st.integers(0, 253_402_300_799_999)
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-BINARIES = st.binary().map(lambda data: base64.b64encode(data).decode())
 
 
 class Wire:
@@ -109,23 +106,6 @@ def kinesis_records(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-VALUES = st.recursive(
-    st.one_of(
-        TEXTS.map(lambda text: {"S": text}),
-        st.integers().map(lambda number: {"N": str(number)}),
-        BINARIES.map(lambda text: {"B": text}),
-        st.lists(BINARIES).map(lambda texts: {"BS": texts}),
-        st.lists(TEXTS).map(lambda texts: {"SS": texts}),
-        st.booleans().map(lambda value: {"BOOL": value}),
-        st.just({"NULL": True}),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(lambda values: {"L": values}),
-        st.dictionaries(TEXTS, inner, max_size=3).map(lambda values: {"M": values}),
-    ),
-    max_leaves=10,
-)
-ITEMS = st.dictionaries(TEXTS, VALUES, max_size=4)
 IDENTITY = {"Type": "Service", "PrincipalId": "dynamodb.amazonaws.com"}
 
 
@@ -156,31 +136,6 @@ def pages(draw: st.DrawFn, records: st.SearchStrategy[dict[str, Any]]) -> bytes:
     page: dict[str, Any] = {"Records": draw(st.lists(records, max_size=4))}
     page |= draw(st.sampled_from([{}, {"NextShardIterator": "n"}, {"NextShardIterator": None}]))
     page |= draw(st.sampled_from([{}, {"MillisBehindLatest": 0}, {"MillisBehindLatest": 5}]))
-    return msgspec.json.encode(page)
-
-
-# In place of any value of an answer.
-FOREIGN: st.SearchStrategy[Any] = st.sampled_from([None, 1, "1", -1.5, True, [], {}])
-
-
-def spoilt(draw: Callable[[st.SearchStrategy[Any]], Any], body: bytes) -> bytes:
-    """The answer with one value, at any depth, replaced or removed."""
-    page = msgspec.json.decode(body)
-    places: list[tuple[Any, Any]] = []
-
-    def walk(value: Any) -> None:
-        inner = value.items() if isinstance(value, dict) else enumerate(value)
-        for at, one in inner:
-            places.append((value, at))
-            if isinstance(one, dict | list):
-                walk(one)
-
-    walk(page)
-    holder, at = draw(st.sampled_from(places))
-    if isinstance(holder, dict) and draw(st.booleans()):
-        del holder[at]
-    else:
-        holder[at] = draw(FOREIGN)
     return msgspec.json.encode(page)
 
 

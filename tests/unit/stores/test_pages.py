@@ -113,7 +113,16 @@ def test_a_page_with_a_foreign_document_is_decoded_as_by_the_client(fields: Any)
     assert summary_of(page).hits == 2
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"__type": "ThrottlingException"}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"__type": "ThrottlingException"}',
+        b"\xff",
+        b'{"Items": [{"image_id": {"S": "\xc3',
+    ],
+)
 def test_an_answer_that_is_not_a_page_is_left_to_the_client(body: bytes) -> None:
     response: dict[str, Any] = {"body": body}
     customized: dict[str, Any] = {}
