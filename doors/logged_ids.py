@@ -62,6 +62,9 @@ class HashedIds:
     def __init__(self, key: str, batch: Iterable[str] = ()) -> None:
         self._key = key.encode()
         self._batch = frozenset(batch)
+        # The key of a row may be any text. The longest one first: others may be in it.
+        any_text = sorted((one for one in self._batch if not _WORD.fullmatch(one)), key=len)
+        self._any_text = re.compile("|".join(map(re.escape, reversed(any_text))) or "(?!)")
 
     def shown(self, image_id: str) -> str:
         """See `LoggedIds.shown`: HMAC with SHA-256 (RFC 2104), its first 128 bits."""
@@ -70,7 +73,10 @@ class HashedIds:
 
     def text(self, said: str, *, known: bool = True) -> str | None:
         """See `LoggedIds.text`."""
-        return _WORD.sub(self._word, said) if known else None
+        if not known:
+            return None
+        said = self._any_text.sub(lambda found: self.shown(found[0]), said)
+        return _WORD.sub(self._word, said)
 
     def _word(self, found: re.Match[str]) -> str:
         """A word of a text; a stop or a colon after an id is not part of it."""

@@ -246,6 +246,14 @@ def test_ids_are_found_in_texts_with_what_follows_them() -> None:
     )
 
 
+def test_keys_of_rows_are_found_in_texts_whatever_they_contain() -> None:
+    keys = ("Ada Lovelace", "Ada Lovelace, Countess", "1842", "(a|b)")
+    ids = HashedIds(KEY, keys)
+    assert ids.text("[Ada Lovelace, Countess], Ada Lovelace/1842: (a|b) 18421") == (
+        "[{1}], {0}/{2}: {3} 18421".format(*map(ids.shown, keys))
+    )
+
+
 def test_in_a_function_the_warnings_of_libraries_are_lines_of_the_log() -> None:
     program = (
         "import logging, functions.write_to_es.handler\n"
