@@ -39,14 +39,21 @@ from lockstep.local.services import (
     stack_of,
 )
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import LOCAL_NAME, LOCAL_REGION, SEARCH, write_local
+from lockstep.stack.stack import (
+    LOCAL_NAME,
+    LOCAL_REGION,
+    REPLICA_CONSUMER,
+    SEARCH,
+    write_local,
+)
 from lockstep.stream.shards import hash_key
+from lockstep.stream.table import latest_stream
 from shared.quarantine import CONSUMERS, INDEX_CONSUMER, TABLE_CONSUMER
 from tests.alarm_evaluator import MORE_PERIODS, Names, breaches_in, period_of, state_of
 from tests.flow.timeline import Timeline
 from tools.template.alarms import EVERY_ALARM, RUNBOOK, TemplateAlarm, alarms
 from tools.template.rendering import Resources, render
-from tools.template.updates import TEMPLATE
+from tools.template.updates import REPLICA_TEMPLATE, TEMPLATE
 
 PLAYED: dict[str, str] = {}
 """Each alarm whose trouble a test causes, and the test."""
@@ -55,6 +62,8 @@ PLAYED: dict[str, str] = {}
 PATIENCE_SECONDS = 240.0
 LOOK, ACT = "What to look at", "What to do"
 FUNCTIONS = (*(f"mapping-{name}" for name in CONSUMERS), GATEWAY)
+# As `lockstep.local.services` names it.
+REPLICA_MAPPING = f"mapping-{REPLICA_CONSUMER}"
 _SECTION = re.compile(r"^## (.+?)$(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 _BLOCK = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -66,7 +75,9 @@ def resources() -> Resources:
 
 @cache
 def of_template() -> Mapping[str, TemplateAlarm]:
-    return {one.name: one for one in alarms(resources())}
+    """The alarms of both templates: that of the replica has other names, but for planned work."""
+    replica = render(translated(REPLICA_TEMPLATE, LOCAL_REGION), EVERY_ALARM)
+    return {one.name: one for one in (*alarms(replica), *alarms(resources()))}
 
 
 class Stage:
@@ -74,10 +85,12 @@ class Stage:
 
     Args:
         state: the stack's folder.
+        replicates: whether it has a replica in a Table Store, too.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, *, replicates: bool = False) -> None:
         self.state = state
+        self.replicates = replicates
         self.time = Timeline(state)
         self.measured = MetricRecorder(state)
         self.gone_on: set[str] = set()
@@ -85,7 +98,8 @@ class Stage:
         self.played: set[tuple[str, str]] = set()
         self._children: dict[str, Child] = {}
         report = progress_on(Console(stderr=True))
-        engines = servers(user_cache_path("lockstep"), report, limits=True)(state)
+        cache_path = user_cache_path("lockstep")
+        engines = servers(cache_path, report, limits=True, replicates=replicates)(state)
         (api,) = search_api()(state)
         self.stack = stack_of(state, ResourceNames(), {one.name: one for one in [*engines, api]})
         self._start(*engines)
@@ -104,8 +118,16 @@ class Stage:
                 "WriteToDynamodbStream": mapping_uuid(TABLE_CONSUMER, arn),
                 "WriteToEs": INDEX_CONSUMER,
                 "WriteToEsStream": mapping_uuid(INDEX_CONSUMER, arn),
+                **(self._names_of_replica() if replicates else {}),
             }
         )
+
+    def _names_of_replica(self) -> Mapping[str, str]:
+        arn = latest_stream(self.clients.dynamodb, self.stack.table)
+        return {
+            "WriteToTablestore": REPLICA_CONSUMER,
+            "WriteToTablestoreStream": mapping_uuid(REPLICA_CONSUMER, arn),
+        }
 
     def close(self) -> None:
         self.measured.close()
@@ -120,7 +142,8 @@ class Stage:
 
     def start_functions(self, template: Path | None = None) -> None:
         """Start both mappings and the API, with the functions of this template."""
-        services = [*event_source_mappings()(self.state), *search_api()(self.state)]
+        mappings = event_source_mappings(replicates=self.replicates)
+        services = [*mappings(self.state), *search_api()(self.state)]
         if template is not None:
             words = ["--template", str(template)]
             # The API may answer that it is throttled: then it is never ready.
@@ -128,15 +151,28 @@ class Stage:
         self._start(*services)
 
     def stop_functions(self) -> None:
-        stop([self._children.pop(name) for name in [*FUNCTIONS]])
+        names = [*FUNCTIONS, *([REPLICA_MAPPING] if self.replicates else [])]
+        stop([self._children.pop(name) for name in names])
+
+    def start_replica(self, template: Path | None = None) -> None:
+        """Start the mapping of the replica, with the function of this template."""
+        (mapping,) = event_source_mappings([], replicates=True)(self.state)
+        words = [] if template is None else ["--template", str(template)]
+        self._start(replace(mapping, command=[*mapping.command, *words]))
+
+    def stop_replica(self) -> None:
+        """Stop the mapping of the replica."""
+        stop([self._children.pop(REPLICA_MAPPING)])
 
     def prepare(self) -> None:
         """Make what is missing, as a deployment does."""
         prepare(self.stack, self.clients, shards=1)
 
-    def changed_template(self, change: Callable[[dict[str, Any]], None]) -> Path:
+    def changed_template(
+        self, change: Callable[[dict[str, Any]], None], of: Path = TEMPLATE
+    ) -> Path:
         """The template of the stack with a change."""
-        template = yaml_parse(TEMPLATE.read_text())
+        template = yaml_parse(of.read_text())
         change(template)
         file = self.state / "changed.json"
         file.write_bytes(msgspec.json.encode(template))
@@ -153,10 +189,10 @@ class Stage:
             process.send_signal(signal.SIGCONT)
 
     @contextmanager
-    def bucket_missing(self) -> Iterator[None]:
+    def bucket_missing(self, name: str | None = None) -> Iterator[None]:
         """The bucket of the quarantine is not there; what it holds comes back with it."""
-        bucket = self.state / "s3" / "objects" / self.stack.bucket
-        away = bucket.rename(self.state / "s3" / self.stack.bucket)
+        bucket = self.state / "s3" / "objects" / (name or self.stack.bucket)
+        away = bucket.rename(self.state / "s3" / bucket.name)
         try:
             yield
         finally:
@@ -255,7 +291,8 @@ class Stage:
         commands = list(_commands(page, ACT, named))
         for command in commands[:-1]:
             self.run(*command, code=None)
-        self.wait_until(lambda: self.run(*commands[-1], code=None).exit_code == 0)
+        if commands:
+            self.wait_until(lambda: self.run(*commands[-1], code=None).exit_code == 0)
 
     # The alarms.
 

@@ -35,6 +35,11 @@ def no_room(template: dict[str, Any]) -> None:
     search = template["Resources"]["SearchImages"]["Properties"]
     search["ReservedConcurrentExecutions"] = 0
     template["Parameters"]["ParallelizationFactor"]["Default"] = LANES
+    without_destination(template)
+
+
+def without_destination(template: dict[str, Any]) -> None:
+    """No event source mapping has a place for failure documents."""
     _remove(template["Resources"], "DestinationConfig")
 
 

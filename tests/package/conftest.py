@@ -13,7 +13,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from shared.quarantine import CONSUMERS
 from tests.builders import CHANGES_STREAM
-from tests.package.tools import TEMPLATE, sam
+from tests.package.tools import REPLICA_TEMPLATE, TEMPLATE, sam
 from tests.tombstones import keep_tombstones
 
 
@@ -21,6 +21,19 @@ from tests.tombstones import keep_tombstones
 def template() -> Mapping[str, Any]:
     """template.yaml as SAM turns it into CloudFormation."""
     return translated(TEMPLATE, LOCAL_REGION)
+
+
+@pytest.fixture(scope="session")
+def replica_template() -> Mapping[str, Any]:
+    """template-tablestore.yaml as SAM turns it into CloudFormation."""
+    return translated(REPLICA_TEMPLATE, LOCAL_REGION)
+
+
+@pytest.fixture(params=["template", "replica_template"])
+def a_template(request: pytest.FixtureRequest) -> Mapping[str, Any]:
+    """Each of both templates."""
+    found: Mapping[str, Any] = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session")

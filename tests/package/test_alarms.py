@@ -1,4 +1,4 @@
-"""The alarms of the template: what they read, whom they tell, and the page of each."""
+"""The alarms of both templates: what they read, whom they tell, and the page of each."""
 
 import datetime as dt
 import json
@@ -23,6 +23,7 @@ from shared.quarantine import quarantined
 from tests.builders import change, image_event, kinesis_records, record
 from tests.emitted import consumed, logging_as
 from tests.flow import test_alarms as played_alarms
+from tests.flow import test_replica_alarms as played_replica
 from tests.flow.alarm_stage import PLAYED
 from tests.memory_sink import MemorySink
 from tests.package.test_template_rules import refusals
@@ -31,6 +32,7 @@ from tools.template.alarms import (
     DOCUMENT,
     EVERY_ALARM,
     RUNBOOK,
+    MetricOfAlarm,
     TemplateAlarm,
     alarms,
     described,
@@ -69,10 +71,17 @@ def combinations_with_alarms(template: Template) -> list[Resources]:
     return [one for one in found if "Outage" in one]
 
 
-def test_each_alarm_has_a_page_and_each_page_an_alarm(template: Template) -> None:
+def pages_of(template: Template) -> set[str]:
     resources = every_alarm(template)
-    named = {one.page for one in alarms(resources)} | {described(composite(resources))[2]}
-    assert named == pages()
+    return {one.page for one in alarms(resources)} | {described(composite(resources))[2]}
+
+
+def test_each_alarm_has_a_page(a_template: Template) -> None:
+    assert pages_of(a_template) <= pages()
+
+
+def test_each_page_has_an_alarm(template: Template, replica_template: Template) -> None:
+    assert pages_of(template) | pages_of(replica_template) == pages()
 
 
 def test_each_page_says_what_to_look_at_what_to_do_and_when_to_wake_somebody() -> None:
@@ -83,40 +92,52 @@ def test_each_page_says_what_to_look_at_what_to_do_and_when_to_wake_somebody() -
         assert text.startswith(f"# {name.removesuffix('.md')}\n\n")
 
 
-def test_the_list_is_up_to_date(template: Template) -> None:
-    assert DOCUMENT.read_text("utf-8") == document(template), "run make generated"
+def test_the_list_is_up_to_date(template: Template, replica_template: Template) -> None:
+    assert DOCUMENT.read_text("utf-8") == document(template, replica_template), "run make generated"
 
 
-def test_each_alarm_is_on_the_list(template: Template) -> None:
+def test_each_alarm_is_on_the_list(a_template: Template) -> None:
     """Whatever the parameters are: the list has the alarms of one combination."""
-    listed = {f"`{one.name}`" for one in alarms(every_alarm(template))}
-    for resources in combinations_with_alarms(template):
+    listed = {f"`{one.name}`" for one in alarms(every_alarm(a_template))}
+    for resources in combinations_with_alarms(a_template):
         assert {f"`{one.name}`" for one in alarms(resources)} <= listed
     assert all(one in DOCUMENT.read_text() for one in listed)
 
 
-def test_each_alarm_is_played_or_says_why_not(template: Template) -> None:
+def test_each_alarm_is_played_or_says_why_not(
+    template: Template, replica_template: Template
+) -> None:
     """What plays an alarm is checked to have set it off, and to have seen it go off."""
-    resources = every_alarm(template)
-    names = {one.name for one in alarms(resources)} | {short_name(composite(resources))}
+    names = set[str]()
+    for resources in (every_alarm(template), every_alarm(replica_template)):
+        names |= {one.name for one in alarms(resources)} | {short_name(composite(resources))}
     assert PLAYED.keys() | BY_NAME_ONLY.keys() == names
     assert PLAYED.keys().isdisjoint(BY_NAME_ONLY)
-    assert set(PLAYED.values()) <= vars(played_alarms).keys()
+    assert set(PLAYED.values()) <= vars(played_alarms).keys() | vars(played_replica).keys()
 
 
-def test_each_metric_is_one_that_aws_lists_or_that_the_functions_emit(template: Template) -> None:
-    read = [
+def _read(template: Template) -> list[MetricOfAlarm]:
+    return [
         metric
         for resources in [every_alarm(template), *combinations_with_alarms(template)]
         for alarm in alarms(resources)
         for metric in alarm.metrics.values()
     ]
-    for metric in read:
+
+
+def test_each_metric_is_one_that_aws_lists_or_that_the_functions_emit(a_template: Template) -> None:
+    for metric in _read(a_template):
         known = METRICS[metric.namespace, metric.name]
         assert tuple(name for name, _ in metric.dimensions) == known.dimensions
         assert metric.unit in {None, known.unit}
+
+
+def test_no_metric_is_listed_that_nobody_reads(
+    template: Template, replica_template: Template
+) -> None:
     shown = {(one[0], one[1]) for one in _shown(template)}
-    assert {(one.namespace, one.name) for one in read} | shown == METRICS.keys()
+    read = {(one.namespace, one.name) for one in _read(template) + _read(replica_template)}
+    assert read | shown == METRICS.keys()
 
 
 def _on_the_dashboard(template: Template, **chosen: str) -> list[list[Any]]:
@@ -292,12 +313,13 @@ def _everything() -> Delivery:
         quarantined=[outrun],
         failures={},
         late=[change()],
+        out_of_order=1,
     )
 
 
-def test_without_anybody_to_tell_there_are_no_alarms(template: Template) -> None:
+def test_without_anybody_to_tell_there_are_no_alarms(a_template: Template) -> None:
     kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm", "AWS::SNS")
-    resources = render(template, {"OpenSearchInstanceCount": "3"})
+    resources = render(a_template, {"OpenSearchInstanceCount": "3"})
     assert [name for name, its in resources.items() if its["Type"].startswith(kinds)] == []
 
 
@@ -319,10 +341,10 @@ def test_without_anybody_to_tell_there_are_no_alarms(template: Template) -> None
     ],
 )
 def test_each_severity_tells_its_own_and_tells_when_it_is_over(
-    template: Template, chosen: Mapping[str, str], paged: Any, ticketed: Any
+    a_template: Template, chosen: Mapping[str, str], paged: Any, ticketed: Any
 ) -> None:
-    assert refusals(template, **chosen) == []
-    resources = render(template, chosen)
+    assert refusals(a_template, **chosen) == []
+    resources = render(a_template, chosen)
     outage = composite(resources)
     assert outage["AlarmActions"] == outage["OKActions"] == [paged]
     for alarm in alarms(resources):
@@ -331,21 +353,21 @@ def test_each_severity_tells_its_own_and_tells_when_it_is_over(
     assert ("AlarmTopic" in resources) == ("AlarmEmail" in chosen)
 
 
-def test_an_address_that_would_get_nothing_is_refused(template: Template) -> None:
+def test_an_address_that_would_get_nothing_is_refused(a_template: Template) -> None:
     both = {"PageTopicArn": PAGES, "TicketTopicArn": TICKETS}
-    (refused,) = refusals(template, AlarmEmail="a@example.com", **both)
+    (refused,) = refusals(a_template, AlarmEmail="a@example.com", **both)
     assert "AlarmEmail" in refused
 
 
 @pytest.mark.parametrize("topic", ["PageTopicArn", "TicketTopicArn"])
-def test_a_severity_that_would_tell_nobody_is_refused(template: Template, topic: str) -> None:
-    (refused,) = refusals(template, **{topic: PAGES})
+def test_a_severity_that_would_tell_nobody_is_refused(a_template: Template, topic: str) -> None:
+    (refused,) = refusals(a_template, **{topic: PAGES})
     assert refused.startswith(f"If {topic} is set")
 
 
-def test_an_outage_is_one_page(template: Template) -> None:
+def test_an_outage_is_one_page(a_template: Template) -> None:
     """The composite alarm has each alarm of severity page, and no other."""
-    for resources in combinations_with_alarms(template):
+    for resources in combinations_with_alarms(a_template):
         rule = json.dumps(composite(resources)["AlarmRule"])
         said = re.findall(r"ALARM\(\\\\?\"\$\{(\w+)\}", rule)
         paging = {one.logical_id for one in alarms(resources) if one.severity == "page"}
@@ -353,16 +375,16 @@ def test_an_outage_is_one_page(template: Template) -> None:
         assert len(said) == len(paging) <= 100
 
 
-def test_planned_work_ends_by_itself(template: Template) -> None:
-    resources = every_alarm(template)
+def test_planned_work_ends_by_itself(a_template: Template) -> None:
+    resources = every_alarm(a_template)
     assert composite(resources)["ActionsSuppressor"] == {"Fn::GetAtt": ["PlannedWork", "Arn"]}
     (metric,) = by_name(resources)["planned-work"].metrics.values()
     assert metric.period == 3600
     assert by_name(resources)["planned-work"].missing == "notBreaching"
 
 
-def test_an_alarm_has_the_name_of_its_stack(template: Template) -> None:
-    for resource in every_alarm(template).values():
+def test_an_alarm_has_the_name_of_its_stack(a_template: Template) -> None:
+    for resource in every_alarm(a_template).values():
         if resource["Type"].startswith("AWS::CloudWatch::") and "AlarmName" in str(resource):
             name = resource["Properties"]["AlarmName"]["Fn::Sub"]
             assert name == "${AWS::StackName}-" + short_name(resource["Properties"])
@@ -452,15 +474,15 @@ def test_missing_data_of_dynamodb_is_filled(template: Template) -> None:
         assert all(f"FILL({one}, 0)" in alarm.expression for one in alarm.metrics)
 
 
-def test_only_alarms_of_this_stack_may_tell_and_with_its_key(template: Template) -> None:
-    resources = every_alarm(template)
+def test_only_alarms_of_this_stack_may_tell_and_with_its_key(a_template: Template) -> None:
+    resources = every_alarm(a_template)
     (statement,) = resources["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert statement["Action"] == "sns:Publish"
     named = statement["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"]
     assert named.endswith(":${AWS::AccountId}:alarm:${AWS::StackName}-*")
     key = "arn:aws:kms:eu-central-1:123456789012:key/0a1b"
-    own = every_alarm(template, KmsKeyArn=key)["AlarmTopic"]["Properties"]
+    own = every_alarm(a_template, KmsKeyArn=key)["AlarmTopic"]["Properties"]
     assert own == {"KmsMasterKeyId": key}
     # CloudWatch cannot use alias/aws/sns.
     assert resources["AlarmTopic"].get("Properties", {}) == {}
@@ -469,11 +491,52 @@ def test_only_alarms_of_this_stack_may_tell_and_with_its_key(template: Template)
 def test_each_consumer_is_watched_in_the_same_way(template: Template) -> None:
     """But for what only the consumer of the table says, and for the names."""
     found = by_name(every_alarm(template))
-    pairs = [name.removesuffix("-table") for name in found if name.endswith("-table")]
-    assert len(pairs) == 10
-    for name in pairs:
+    assert len(_pairs(found)) == 10
+    for name in _pairs(found):
         one, other = found[f"{name}-table"], found[f"{name}-index"]
         assert _without_names(one) == _without_names(other)
+
+
+def test_the_consumer_of_a_replica_is_watched_in_the_same_way(
+    template: Template, replica_template: Template
+) -> None:
+    """But for its pages, its own alarm, and when a loss is near: a table's stream is shorter."""
+    other = by_name(every_alarm(template))
+    found = by_name(every_alarm(replica_template))
+    assert found.keys() - {f"{name}-replica" for name in _pairs(other)} == {
+        "out-of-order-replica",
+        "planned-work",
+        "purge-fails",
+    }
+    for name in _pairs(other):
+        one, same = _without_names(found[f"{name}-replica"]), _without_names(other[f"{name}-table"])
+        if name == "loss-is-near":
+            same = same._replace(threshold=one.threshold)
+        assert one._replace(page="") == same._replace(page="")
+
+
+def test_of_a_replica_a_loss_is_near_at_half_of_the_age(replica_template: Template) -> None:
+    resources = every_alarm(replica_template)
+    age = resources["WriteToTablestoreStream"]["Properties"]["MaximumRecordAgeInSeconds"]
+    alarm = by_name(resources)["loss-is-near-replica"]
+    assert alarm.threshold == age * 1000 / 2
+    for one in alarms(resources):
+        if one.name == "purge-fails":
+            continue
+        for metric in one.metrics.values():
+            for name, value in metric.dimensions:
+                assert (
+                    value
+                    == {
+                        "EventSourceMappingUUID": {"Ref": "WriteToTablestoreStream"},
+                        "FunctionName": {"Ref": "WriteToTablestore"},
+                        "service": "write_to_tablestore",
+                    }[name]
+                )
+
+
+def _pairs(found: Mapping[str, TemplateAlarm]) -> list[str]:
+    return [name.removesuffix("-table") for name in found if name.endswith("-table")]
 
 
 def _without_names(alarm: TemplateAlarm) -> TemplateAlarm:
@@ -481,8 +544,8 @@ def _without_names(alarm: TemplateAlarm) -> TemplateAlarm:
     return alarm._replace(logical_id="", name="", says="", metrics=metrics)
 
 
-def test_the_template_is_within_the_limits_of_cloudformation(template: Template) -> None:
+def test_the_template_is_within_the_limits_of_cloudformation(a_template: Template) -> None:
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-    assert len(json.dumps(template)) < 1_000_000
-    assert len(template["Resources"]) < 500
-    assert len(template["Parameters"]) < 200
+    assert len(json.dumps(a_template)) < 1_000_000
+    assert len(a_template["Resources"]) < 500
+    assert len(a_template["Parameters"]) < 200

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from tools.template.required import usual_values
+
 type Template = Mapping[str, Any]
 
 
-def value_of(  # noqa: C901 - one case for each function
+def value_of(  # noqa: C901, PLR0912 - one case for each function
     said: Any, parameters: Mapping[str, str], conditions: Mapping[str, Any] | None = None
 ) -> Any:
     """What a rule or a condition says with these parameters."""
@@ -35,9 +37,15 @@ def value_of(  # noqa: C901 - one case for each function
             return not value(part)
         case {"Fn::Contains": [values, one]}:
             return value(one) in values
+        case {"Fn::Select": [index, parts]}:
+            return value(parts)[int(index)]
+        case {"Fn::Split": [str(between), text]}:
+            return value(text).split(between)
         case {"Fn::Join": [str(between), parts]}:
             made = value(parts)
             return made if isinstance(made, str) else between.join(map(value, made))
+        case bool():
+            return said
         case int():
             return str(said)
         case str():
@@ -47,13 +55,12 @@ def value_of(  # noqa: C901 - one case for each function
 
 
 def refusals(template: Template, **chosen: str) -> list[str]:
-    """What CloudFormation answers to these parameters; the others have their defaults."""
-    defaults = {name: str(its["Default"]) for name, its in template["Parameters"].items()}
-    parameters = defaults | chosen
+    """What CloudFormation answers to these parameters; the others have their usual values."""
+    parameters = usual_values(template) | chosen
     return [
         assertion["AssertDescription"]
         for rule in template["Rules"].values()
-        if value_of(rule["RuleCondition"], parameters)
+        if value_of(rule.get("RuleCondition", True), parameters)
         for assertion in rule["Assertions"]
         if not value_of(assertion["Assert"], parameters)
     ]

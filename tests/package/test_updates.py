@@ -8,39 +8,42 @@ import pytest
 
 from tests.package.test_template_rules import refusals, value_of
 from tools.template.__main__ import findings
-from tools.template.choices import CHOICES, Choice, together
+from tools.template.choices import CHOICES, Choice, choices_of, together
 from tools.template.rendering import render
+from tools.template.required import usual_values
 from tools.template.updates import DOCUMENT, document, effect, effect_of
 
 type Template = Mapping[str, Any]
 
 # Each holds the only copy of something.
 ONLY_COPIES = {"BackupVault", "ImageStream", "ImageTable", "QuarantineBucket"}
+ONLY_COPIES |= {"ReplicaQuarantineBucket"}
 
 
-@pytest.fixture(scope="module")
-def combined(template: Template) -> list[Mapping[str, str]]:
-    return together(template)
+@pytest.fixture
+def combined(a_template: Template) -> list[Mapping[str, str]]:
+    return together(a_template)
 
 
-def test_the_page_is_up_to_date(template: Template) -> None:
-    assert DOCUMENT.read_text("utf-8") == document(template), "run make generated"
+def test_the_page_is_up_to_date(template: Template, replica_template: Template) -> None:
+    assert DOCUMENT.read_text("utf-8") == document(template, replica_template), "run make generated"
 
 
-def test_each_parameter_has_a_change_that_does_something(template: Template) -> None:
-    assert {name for one in CHOICES for name in one.changed} == template["Parameters"].keys()
-    for choice in CHOICES:
-        assert refusals(template, **choice.beside) == []
-        assert refusals(template, **choice.after) == []
-        assert any(effect_of(template, choice)), choice
+def test_each_parameter_has_a_change_that_does_something(a_template: Template) -> None:
+    choices = choices_of(a_template)
+    assert {name for one in choices for name in one.changed} == a_template["Parameters"].keys()
+    for choice in choices:
+        assert refusals(a_template, **choice.beside) == []
+        assert refusals(a_template, **choice.after) == []
+        assert any(effect_of(a_template, choice)), choice
 
 
 def test_no_change_of_a_parameter_deletes_an_only_copy_and_none_replaces_one(
-    template: Template,
+    a_template: Template,
 ) -> None:
     """Neither there nor back."""
-    for choice in CHOICES:
-        before, after = render(template, choice.beside), render(template, choice.after)
+    for choice in choices_of(a_template):
+        before, after = render(a_template, choice.beside), render(a_template, choice.after)
         for found in (effect(before, after), effect(after, before)):
             assert not found.replaced & ONLY_COPIES
             assert found.removed & ONLY_COPIES <= found.kept
@@ -101,6 +104,15 @@ def test_enhanced_fan_out_makes_new_mappings_and_the_denial_follows(template: Te
     assert "KeepOutOfTheTablesDocuments" in found.updated
 
 
+def test_of_a_replica_only_another_stream_replaces_its_mapping(
+    replica_template: Template,
+) -> None:
+    for choice in choices_of(replica_template):
+        found = effect_of(replica_template, choice)
+        replaced = {"WriteToTablestoreStream"} if "SourceStreamArn" in choice.changed else set()
+        assert found.replaced == replaced, choice
+
+
 def _stack(name: str) -> Mapping[str, Any]:
     return {
         "Stream": {"Type": "AWS::Kinesis::Stream", "Properties": {"Name": name}},
@@ -128,36 +140,36 @@ def test_nothing_changes_where_nothing_differs() -> None:
 
 
 def test_each_pair_of_choices_that_agree_is_in_a_combination(
-    template: Template, combined: list[Mapping[str, str]]
+    a_template: Template, combined: list[Mapping[str, str]]
 ) -> None:
     whole = [set(one.items()) for one in combined]
-    for one, other in combinations(CHOICES, 2):
+    for one, other in combinations(choices_of(a_template), 2):
         both = {**one.after, **other.after}
-        agree = {**both, **one.after} == both and not refusals(template, **both)
+        agree = {**both, **one.after} == both and not refusals(a_template, **both)
         assert not agree or any(both.items() <= chosen for chosen in whole), both
 
 
 def test_each_condition_holds_in_a_combination_and_does_not_in_another(
-    template: Template, combined: list[Mapping[str, str]]
+    a_template: Template, combined: list[Mapping[str, str]]
 ) -> None:
-    defaults = {name: str(its["Default"]) for name, its in template["Parameters"].items()}
-    for name in template["Conditions"]:
+    defaults = usual_values(a_template)
+    for name in a_template["Conditions"]:
         values = {
-            value_of({"Condition": name}, defaults | dict(one), template["Conditions"])
+            value_of({"Condition": name}, defaults | dict(one), a_template["Conditions"])
             for one in combined
         }
         assert values == {True, False}, name
 
 
 def test_cfn_lint_finds_nothing_where_each_parameter_is_changed(
-    template: Template, combined: list[Mapping[str, str]]
+    a_template: Template, combined: list[Mapping[str, str]]
 ) -> None:
     """In few combinations: `make template` lints all."""
-    left = {item for choice in CHOICES for item in choice.changed.items()}
+    left = {item for choice in choices_of(a_template) for item in choice.changed.items()}
     while left:
         chosen = max(combined, key=lambda one: len(left & one.items()))
         assert left & chosen.items()
-        assert findings(render(template, chosen)) == [], chosen
+        assert findings(render(a_template, chosen)) == [], chosen
         left -= chosen.items()
 
 

@@ -19,6 +19,7 @@ from lockstep.web.addresses import HOST
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
+REPLICA_TEMPLATE = ROOT / "template-tablestore.yaml"
 SAM = ROOT / ".tools" / "sam"
 RUNTIME = ROOT / ".tools" / "lambda-runtime"
 

@@ -1,4 +1,4 @@
-"""Lint the template in each combination of parameters: `make template` prints a table.
+"""Lint both templates in each combination of parameters: `make template` prints a table.
 
 Each combination is rendered, so that the linter sees what CloudFormation would create. The exit
 code is 1 if the linter finds something.
@@ -13,9 +13,9 @@ from cfnlint.config import ManualArgs
 
 from lockstep.local.mapping.translation import translated
 from lockstep.stack.stack import LOCAL_REGION
-from tools.template.choices import CHOICES, together
+from tools.template.choices import choices_of, together
 from tools.template.rendering import Resources, Template, render
-from tools.template.updates import TEMPLATE
+from tools.template.updates import TEMPLATES
 
 
 def findings(resources: Resources) -> list[str]:
@@ -28,21 +28,22 @@ def findings(resources: Resources) -> list[str]:
 
 def main() -> int:
     """Print a line for each combination, and what the linter finds."""
-    template = translated(TEMPLATE, LOCAL_REGION)
     total = 0
-    print("resources  findings  parameters")
-    for chosen in _combinations(template):
-        resources = render(template, chosen)
-        found = findings(resources)
-        total += len(found)
-        said = " ".join(f"{name}={value}" for name, value in chosen.items()) or "(defaults)"
-        print(f"{len(resources):9}  {len(found):8}  {said}", *found, sep="\n  ", flush=True)
+    for file in TEMPLATES:
+        template = translated(file, LOCAL_REGION)
+        print(f"{file.name}\nresources  findings  parameters")
+        for chosen in _combinations(template):
+            resources = render(template, chosen)
+            found = findings(resources)
+            total += len(found)
+            said = " ".join(f"{name}={value}" for name, value in chosen.items()) or "(defaults)"
+            print(f"{len(resources):9}  {len(found):8}  {said}", *found, sep="\n  ", flush=True)
     print(f"{total} findings")
     return 1 if total else 0
 
 
 def _combinations(template: Template) -> list[Mapping[str, str]]:
-    return [*together(template), *(choice.after for choice in CHOICES)]
+    return [*together(template), *(choice.after for choice in choices_of(template))]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The alarms of template.yaml, as data and as the table of docs/runbook/README.md.
+"""The alarms of the templates, as data and as the tables of docs/runbook/README.md.
 
-`make generated` writes the table.
+`make generated` writes the tables.
 """
 
 import re
@@ -13,7 +13,7 @@ from lockstep.stack.stack import LOCAL_REGION
 from tools.template.metrics import METRICS
 from tools.template.played import BY_NAME_ONLY
 from tools.template.rendering import Resources, Template, render
-from tools.template.updates import TEMPLATE
+from tools.template.updates import TEMPLATE, TEMPLATES
 
 RUNBOOK = TEMPLATE.parent / "docs" / "runbook"
 DOCUMENT = RUNBOOK / "README.md"
@@ -33,8 +33,8 @@ _INTRODUCTION = f"""\
 # The alarms, and what to do
 
 Each alarm of a deployed stack, with its page. [The guide]({_GUIDES}/alarms.md) says how to turn
-them on, how to plan work, and what they cost. `make generated` writes this list from
-`template.yaml`, with the default values of all parameters.
+them on, how to plan work, and what they cost. `make generated` writes this page from
+`template.yaml` and `template-tablestore.yaml`, with the default values of all parameters.
 
 - *page*: somebody must get up. These alarms tell nobody by themselves: [outage](outage.md) does.
 - *ticket*: it can wait until the morning.
@@ -43,10 +43,19 @@ them on, how to plan work, and what they cost. `make generated` writes this list
   its page, and sees the alarm go off (`tests/flow/test_alarms.py`). The other alarms have no
   counterpart on one machine. A test holds the name, the dimensions and the unit of their metrics
   against AWS's list, no more.
-- The name of an alarm begins with the name of its stack: `STACK-lags-table`.
+- The name of an alarm begins with the name of its stack: `STACK-lags-table`."""
+_HEAD = """\
 
 | alarm | severity | what it says | it is on if | missing | page | played |
 | --- | --- | --- | --- | --- | --- | --- |"""
+_OF_REPLICA = f"""\
+
+## The stack of a replica
+
+The stack of [a replica in Table Store]({_GUIDES}/tablestore.md) has alarms of its own, and
+`outage` and `planned-work` as above."""
+# It has them as each stack has, so its table leaves them out.
+_AS_ABOVE = frozenset({"outage", "planned-work"})
 
 
 class MetricOfAlarm(NamedTuple):
@@ -159,8 +168,20 @@ def _metric(
     )
 
 
-def document(template: Template) -> str:
-    """The text of docs/runbook/README.md."""
+def document(template: Template, replica: Template) -> str:
+    """The text of docs/runbook/README.md.
+
+    Args:
+        template: template.yaml as CloudFormation.
+        replica: template-tablestore.yaml as CloudFormation.
+    """
+    of_replica = [row for name, row in _rows(replica).items() if name not in _AS_ABOVE]
+    rows = [_INTRODUCTION, _HEAD, *_rows(template).values(), _OF_REPLICA, _HEAD, *of_replica]
+    return "\n".join([*rows, ""])
+
+
+def _rows(template: Template) -> Mapping[str, str]:
+    """The row of each alarm, by its name."""
     resources = render(template, EVERY_ALARM)
     composites = (
         (short_name(its), described(its), "any of them is in the state ALARM", "")
@@ -172,12 +193,11 @@ def document(template: Template) -> str:
         (one.name, (one.severity, one.says, one.page), _condition(one), one.missing)
         for one in alarms(resources)
     )
-    rows = [
-        f"| `{name}` | {severity} | {says} | {condition} | {missing} | "
+    return {
+        name: f"| `{name}` | {severity} | {says} | {condition} | {missing} | "
         f"[{page.removesuffix('.md')}]({page}) | {_played(name)} |"
         for name, (severity, says, page), condition, missing in (*composites, *plain)
-    ]
-    return "\n".join([_INTRODUCTION, *rows, ""])
+    }
 
 
 def _played(name: str) -> str:
@@ -208,4 +228,4 @@ def pages(folder: Path = RUNBOOK) -> set[str]:
 
 
 if __name__ == "__main__":
-    print(document(translated(TEMPLATE, LOCAL_REGION)), end="")
+    print(document(*(translated(file, LOCAL_REGION) for file in TEMPLATES)), end="")

@@ -17,7 +17,7 @@ from lockstep.stack.stack import LOCAL_REGION
 from tools.template.choices import together
 from tools.template.exceptions import Finding, accepted, judged
 from tools.template.rendering import Resources, render
-from tools.template.updates import TEMPLATE
+from tools.template.updates import TEMPLATE, TEMPLATES
 
 _CHECKOV = TEMPLATE.parent / ".tools" / "checkov" / "bin" / "checkov"
 _OPTIONS = ["--framework", "cloudformation", "--output", "json", "--compact", "--quiet"]
@@ -70,9 +70,9 @@ def found_in(rendered: Iterable[Resources]) -> dict[Finding, str]:
 
 def main() -> int:
     """Print what is not accepted, and the accepted findings by number."""
-    template = translated(TEMPLATE, LOCAL_REGION)
+    templates = [translated(file, LOCAL_REGION) for file in TEMPLATES]
     exceptions = accepted()
-    found = found_in(render(template, chosen) for chosen in together(template))
+    found = found_in(render(one, chosen) for one in templates for chosen in together(one))
     wrong = judged(found, exceptions)
     print(*wrong, sep="\n", end="\n" if wrong else "")
     print(

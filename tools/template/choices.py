@@ -3,7 +3,7 @@
 Each parameter has at least one change. Where AWS treats values differently, it has several.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -37,6 +37,10 @@ _TOPIC = "arn:aws:sns:eu-central-1:123456789012:"
 _AUDIT = {"AuditEveryNight": "yes"}
 _MAIL = {"AlarmEmail": "on-call@example.com"}
 _CHANGES_STREAM = {"IndexFrom": "KinesisDataStreamsForDynamoDB"}
+_PARAMETER = "arn:aws:ssm:eu-central-1:123456789012:parameter/ots"
+_OTHER_STREAM = (
+    "arn:aws:dynamodb:eu-central-1:123456789012:table/orders/stream/2026-11-30T00:00:00.000"
+)
 
 
 class Choice(NamedTuple):
@@ -121,7 +125,31 @@ CHOICES = (
     *_alone(Tracing="yes", LogLevel="DEBUG", LogKmsKeyArn=_KEY, LogRetentionDays="90"),
     *_alone(LogHashSecretArn=_HASHES),
 )
-"""Each change is accepted by the rules of the template, before and after."""
+"""Of template.yaml. Each change is accepted by its rules, before and after."""
+
+REPLICA_CHOICES = (
+    *_alone(SourceStreamArn=_OTHER_STREAM, SourceKmsKeyArn=_KEY, KmsKeyArn=_KEY),
+    *_alone(OtsInstance="other-instance", OtsEndpoint="https://ots.example", OtsId="LTAI"),
+    Choice({"OtsRegion": "", "OtsEndpoint": "https://ots.example"}),
+    Choice({"OtsSecretArn": _PARAMETER}),
+    *_alone(OtsSecretKmsKeyArn=_KEY, TableName="others", PrimaryKey="order,customer"),
+    *_alone(UnfitNumbers="string", Nulls="omit", Deletions="row"),
+    *_alone(ColumnTypes='{"price": "double"}', ColumnNames='{"price": "price_eur"}'),
+    *_alone(StreamLabel="2026-11-30T12:00:00.000", BatchSize="200", ParallelizationFactor="4"),
+    *_alone(MemoryMiB="1024", PurgeSchedule="", PurgeReadUnits="100"),
+    Choice(_MAIL),
+    Choice({"PageTopicArn": f"{_TOPIC}pages"}, _MAIL),
+    Choice({"TicketTopicArn": f"{_TOPIC}tickets"}, _MAIL),
+    Choice({"PageTopicArn": f"{_TOPIC}pages", "TicketTopicArn": f"{_TOPIC}tickets"}),
+    *_alone(Tracing="yes", LogLevel="DEBUG", LogKmsKeyArn=_KEY, LogRetentionDays="90"),
+    *_alone(LogHashSecretArn=_HASHES),
+)
+"""Of template-tablestore.yaml, likewise."""
+
+
+def choices_of(template: Mapping[str, Any]) -> Sequence[Choice]:
+    """The choices of a template: that of the replica has a stream of a table as its source."""
+    return REPLICA_CHOICES if "SourceStreamArn" in template["Parameters"] else CHOICES
 
 
 def together(template: Mapping[str, Any]) -> list[Mapping[str, str]]:
@@ -129,10 +157,11 @@ def together(template: Mapping[str, Any]) -> list[Mapping[str, str]]:
 
     The first one has the defaults only.
     """
+    choices = choices_of(template)
     allowed = {
         pair
-        for pair in combinations(range(len(CHOICES)), 2)
-        if (both := _merged(CHOICES[pair[0]].after, CHOICES[pair[1]].after)) is not None
+        for pair in combinations(range(len(choices)), 2)
+        if (both := _merged(choices[pair[0]].after, choices[pair[1]].after)) is not None
         and not refusals(template, **both)
     }
     found: list[Mapping[str, str]] = [{}]
@@ -140,8 +169,8 @@ def together(template: Mapping[str, Any]) -> list[Mapping[str, str]]:
     while left:
         first, second = min(left)
         members = [first, second]
-        chosen = {**CHOICES[first].after, **CHOICES[second].after}
-        for more, choice in enumerate(CHOICES):
+        chosen = {**choices[first].after, **choices[second].after}
+        for more, choice in enumerate(choices):
             if more in members or not all(tuple(sorted((more, one))) in allowed for one in members):
                 continue
             merged = _merged(chosen, choice.after)

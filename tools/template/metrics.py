@@ -70,6 +70,7 @@ METRICS: Mapping[tuple[str, str], KnownMetric] = {
     (OWN_NAMESPACE, "Quarantined"): _OWN,
     (OWN_NAMESPACE, "Outrun"): _OWN,
     (OWN_NAMESPACE, "Late"): _OWN,
+    (OWN_NAMESPACE, "OutOfOrder"): _OWN,
     (OWN_NAMESPACE, "Lag"): _OWN._replace(unit="Milliseconds"),
     (OWN_NAMESPACE, "AliasProblems"): _OF_WATCHER,
     (OWN_NAMESPACE, "IndexEmpty"): _OF_WATCHER,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 BY_NAME_ONLY: Mapping[str, str] = {
     "table-throttled": "DynamoDB Local throttles no request and has no metrics",
+    "purge-fails": "a local stack has no schedule that runs the purge",
     "domain-storage": "the disk of the machine would have to be nearly full",
     "domain-cpu": "the processor of the machine would have to be busy for 45 minutes",
     "domain-memory": "the heap of the engine would have to be full, and the engine would end",

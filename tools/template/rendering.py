@@ -1,4 +1,4 @@
-"""The resources of template.yaml with given parameters: without conditions and references to them.
+"""The resources of a template with given parameters: without conditions and references to them.
 
 References to resources stay. So do the names of stack, account and region, unless they are given.
 """
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.package.test_template_rules import value_of
+from tools.template.required import usual_values
 
 type Template = Mapping[str, Any]
 type Resources = Mapping[str, Mapping[str, Any]]
@@ -27,8 +28,8 @@ def render(
     """The resources that a deployment with these parameters has.
 
     Args:
-        template: template.yaml as CloudFormation.
-        chosen: the parameters without their default.
+        template: the template as CloudFormation.
+        chosen: the parameters that do not have their usual value.
         pseudo: values of pseudo parameters, such as `AWS::StackName`. The others stay references.
 
     Raises:
@@ -48,11 +49,9 @@ class _Renderer:
     ) -> None:
         declared = template["Parameters"]
         self._types = {name: its["Type"] for name, its in declared.items()}
-        self._parameters = {name: str(its["Default"]) for name, its in declared.items()} | dict(
-            chosen
-        )
+        self._parameters = usual_values(template) | dict(chosen)
         self._conditions = template["Conditions"]
-        self._mappings = template["Mappings"]
+        self._mappings = template.get("Mappings", {})
         self._pseudo = pseudo
 
     def holds(self, condition: str) -> bool:

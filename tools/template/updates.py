@@ -16,10 +16,12 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from lockstep.local.mapping.translation import translated
 from lockstep.stack.stack import LOCAL_REGION
-from tools.template.choices import CHOICES, Choice
+from tools.template.choices import Choice, choices_of
 from tools.template.rendering import Resources, Template, render
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+REPLICA_TEMPLATE = TEMPLATE.with_name("template-tablestore.yaml")
+TEMPLATES = (TEMPLATE, REPLICA_TEMPLATE)
 DOCUMENT = TEMPLATE.parent / "docs" / "guides" / "updates.md"
 
 # What AWS neither gives to an existing resource nor takes from it, which the schema does not say:
@@ -33,7 +35,8 @@ _INTRODUCTION = """\
 For each change of a parameter, what CloudFormation does with the resources of a running stack.
 `make generated` writes this page: it renders the template before and after the change, and compares
 both by the schemas of CloudFormation (`createOnlyProperties`, `conditionalCreateOnlyProperties`).
-AWS decides in the end: look at the change set of your stack before you confirm it.
+AWS decides in the end: look at the change set of your stack before you confirm it. The second table
+is that of [a replica in Table Store](tablestore.md), `template-tablestore.yaml`.
 
 - All other parameters have their defaults, except those after *with*.
 - The way back creates what is listed as removed, and removes what is listed as created.
@@ -49,11 +52,18 @@ AWS decides in the end: look at the change set of your stack before you confirm 
 - *Same name*: if the resource is replaced, CloudFormation makes the new one first, and refuses
   because of the name. Change the name in the same deployment.
 
-[Changing what is fixed](migrating.md) says what to do where a resource is replaced.
+[Changing what is fixed](migrating.md) says what to do where a resource is replaced."""
+_HEAD = """\
 
 | change | replaced | created | removed | called | updated |
 | --- | --- | --- | --- | --- | --- |"""
-_END = ""
+_OF_REPLICA = """\
+
+## The stack of a replica
+
+Another `SourceStreamArn` replaces the event source mapping: the new one reads its stream from the
+oldest record. Another `TableName` or `PrimaryKey` needs [a load](tablestore.md#load-what-is-there):
+the new table has only what changes from now on."""
 
 
 class Effect(NamedTuple):
@@ -188,10 +198,17 @@ def effect_of(template: Template, choice: Choice) -> Effect:
     return effect(render(template, choice.beside), render(template, choice.after))
 
 
-def document(template: Template) -> str:
-    """The text of docs/guides/updates.md."""
-    rows = [_row(template, choice) for choice in CHOICES]
-    return "\n".join([_INTRODUCTION, *rows, _END])
+def document(template: Template, replica: Template) -> str:
+    """The text of docs/guides/updates.md.
+
+    Args:
+        template: template.yaml as CloudFormation.
+        replica: template-tablestore.yaml as CloudFormation.
+    """
+    first, second = (
+        [_row(one, choice) for choice in choices_of(one)] for one in (template, replica)
+    )
+    return "\n".join([_INTRODUCTION, _HEAD, *first, _OF_REPLICA, _HEAD, *second, ""])
 
 
 def _row(template: Template, choice: Choice) -> str:
@@ -228,4 +245,4 @@ def _names(names: AbstractSet[str], marks: Mapping[str, AbstractSet[str]] | None
 
 
 if __name__ == "__main__":
-    print(document(translated(TEMPLATE, LOCAL_REGION)), end="")
+    print(document(*(translated(file, LOCAL_REGION) for file in TEMPLATES)), end="")
