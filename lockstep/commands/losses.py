@@ -9,6 +9,7 @@ import click
 from lockstep.commands.chosen_stack import connected
 from lockstep.console.terminal import answers, print_json, print_table
 from lockstep.console.text import counted, printable
+from lockstep.stack.stack import REPLICA_CONSUMER
 from lockstep.stream.losses import NOT_RUNNING, Loss, StoppedConsumer, Unread, typed
 
 # Nobody reads more rows than this; `--json` has all.
@@ -42,7 +43,11 @@ def show_unread(
             answers.print(f"{len(losses) - ROWS:,} more losses (`--json` lists all)")
         since = typed(Unread(tuple(losses), tuple(stopped)).since)
         answers.print("The stream removed these records before a consumer read them.")
-        answers.print("Put their events again, and say so:")
+        lost = {loss.consumer for loss in losses}
+        if REPLICA_CONSUMER in lost:
+            answers.print(f"Correct the replica: {as_typed('tablestore audit --repair')}")
+        lost.discard(REPLICA_CONSUMER)
+        answers.print("Put their events again, and say so:" if lost else "Then say so:")
         answers.print(as_typed(f"audit --acknowledge {since} --reason TEXT"))
     for one in stopped:
         since = "" if one.since is None else f" since {typed(one.since)}"

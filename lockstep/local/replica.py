@@ -9,13 +9,12 @@ import msgspec
 from lockstep.local.mapping.intrinsics import LATEST
 from lockstep.local.mapping.invocation import ACCOUNT
 from lockstep.local.mapping.template import FunctionMapping
+from lockstep.stack.local_replica import LOCAL_TABLESTORE
 from lockstep.stack.stack import Stack
 from shared.item import KEY
 
 # The name of the service, and of its file.
 TABLESTORE = "tablestore"
-# As the endpoint has them by default: the instance, the AccessKey ID and the AccessKey secret.
-_LOCAL = "local"
 
 
 def tablestore_module(state: Path, port: int, host: str) -> Sequence[str]:
@@ -33,9 +32,9 @@ def replica_parameters(stack: Stack) -> Mapping[str, str]:
         "SourceStreamArn": (
             f"arn:aws:dynamodb:{stack.region}:{ACCOUNT}:table/{stack.table}/stream/{LATEST}"
         ),
-        "OtsInstance": _LOCAL,
+        "OtsInstance": LOCAL_TABLESTORE,
         "OtsEndpoint": stack.endpoints.tablestore or "",
-        "OtsId": _LOCAL,
+        "OtsId": LOCAL_TABLESTORE,
         "OtsSecretArn": "",
         "TableName": stack.replica.table,
         "PrimaryKey": KEY,
@@ -44,7 +43,7 @@ def replica_parameters(stack: Stack) -> Mapping[str, str]:
 
 def with_local_secret(found: FunctionMapping) -> FunctionMapping:
     """The function with the AccessKey secret in its environment; there is no Secrets Manager."""
-    environment = {**found.function.environment, "OTS_SECRET": _LOCAL}
+    environment = {**found.function.environment, "OTS_SECRET": LOCAL_TABLESTORE}
     function = msgspec.structs.replace(found.function, environment=environment)
     return msgspec.structs.replace(found, function=function)
 
@@ -68,7 +67,8 @@ def ensure_replica(stack: Stack) -> None:
         TableOptions,
     )
 
-    client = OTSClient(stack.endpoints.tablestore, _LOCAL, _LOCAL, _LOCAL, enable_native=False)
+    account = [LOCAL_TABLESTORE] * 3
+    client = OTSClient(stack.endpoints.tablestore, *account, enable_native=False)
     if stack.replica.table not in client.list_table():
         meta = TableMeta(stack.replica.table, [(KEY, "STRING")])
         client.create_table(meta, TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))

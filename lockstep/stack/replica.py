@@ -20,6 +20,7 @@ from functions.write_to_tablestore.settings import (
 )
 from lockstep.stack.clients import Clients, ReplicaClients
 from lockstep.stack.local_losses import feeding
+from lockstep.stack.local_replica import LOCAL_TABLESTORE, replica_environment
 from lockstep.stack.stack import (
     REPLICA_CONSUMER,
     Stack,
@@ -41,11 +42,7 @@ from lockstep.tablestore.load import (
 )
 from lockstep.tablestore.progress import LoadProgress
 from lockstep.tablestore.repair import RowRepair
-from shared.item import KEY
 from shared.pace import ITEMS_PER_PACED_PAGE, Pace
-
-# The instance, the AccessKey ID and the AccessKey secret of the Table Store of this machine.
-_LOCAL = "local"
 
 
 class ReplicaStack(msgspec.Struct, frozen=True):
@@ -129,15 +126,8 @@ def read_local_replica(clients: Clients, state: Path) -> ReplicaStack:
         latest_stream(clients.dynamodb, stack.table).partition(":table/")[2].split("/")
     )
     return ReplicaStack(
-        settings=settings_in(
-            {
-                "OTS_INSTANCE": _LOCAL,
-                "OTS_ENDPOINT": stack.endpoints.tablestore or "",
-                "TABLE_NAME": stack.replica.table,
-                "PRIMARY_KEY": KEY,
-            }
-        ),
-        credentials=Credentials(_LOCAL, _LOCAL),
+        settings=settings_in(replica_environment(stack, stack.replica)),
+        credentials=Credentials(LOCAL_TABLESTORE, LOCAL_TABLESTORE),
         table=table,
         label=label,
         bucket=stack.replica.bucket,

@@ -1,10 +1,13 @@
 """The environment file for `sam local invoke --env-vars`: built functions use this stack."""
 
+from lockstep.stack.local_replica import replica_environment
 from lockstep.stack.stack import Stack
 
 
 def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
     """The environment of each function, by its name in template.yaml.
+
+    With a replica, also that of its function, by its name in template-tablestore.yaml.
 
     Contains only the variables that depend on the stack; the template has the others. For a service
     without its own endpoint, the SDK uses its default.
@@ -20,10 +23,17 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
         "AWS_ENDPOINT_URL_DYNAMODB": stack.endpoints.dynamodb,
         "AWS_ENDPOINT_URL_S3": stack.endpoints.s3,
     }
-    return {
+    found = {
         function: {name: value for name in needed if (value := names[name]) is not None}
         for function, needed in _NEEDED.items()
     }
+    if stack.replica is not None:
+        found["WriteToTablestore"] = {
+            **replica_environment(stack, stack.replica),
+            "QUARANTINE_BUCKET": stack.replica.bucket,
+            "AWS_ENDPOINT_URL_S3": stack.endpoints.s3 or "",
+        }
+    return found
 
 
 _NEEDED = {

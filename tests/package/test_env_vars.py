@@ -1,12 +1,20 @@
 """`lockstep status --env-vars` says what `sam local invoke --env-vars` needs, name by name."""
 
+import msgspec
 from samtranslator.yaml_helper import yaml_parse
 
-from lockstep.local.mapping.template import function_named
+from lockstep.local.mapping.template import function_mapping, function_named
+from lockstep.local.replica import replica_parameters, with_local_secret
 from lockstep.stack.sam import env_vars
-from lockstep.stack.stack import SEARCH, Endpoints, Stack
+from lockstep.stack.stack import (
+    REPLICA_CONSUMER,
+    SEARCH,
+    Endpoints,
+    LocalReplica,
+    Stack,
+)
 from shared.quarantine import CONSUMERS
-from tests.package.tools import FUNCTIONS, TEMPLATE
+from tests.package.tools import FUNCTIONS, REPLICA_TEMPLATE, TEMPLATE
 
 
 def _stack(endpoints: Endpoints) -> Stack:
@@ -62,6 +70,37 @@ def test_a_local_stacks_functions_meet_its_engines() -> None:
             "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:2",
         },
     }
+
+
+def test_a_local_replica_meets_its_table_store() -> None:
+    endpoints = msgspec.structs.replace(LOCAL.endpoints, tablestore="http://127.0.0.1:5")
+    stack = msgspec.structs.replace(
+        LOCAL, endpoints=endpoints, replica=LocalReplica("rows", "its-bucket")
+    )
+    said = env_vars(stack)
+    assert said.keys() - env_vars(LOCAL).keys() == {"WriteToTablestore"}
+    variables = said["WriteToTablestore"]
+    assert variables == {
+        "OTS_INSTANCE": "local",
+        "OTS_ENDPOINT": "http://127.0.0.1:5",
+        "OTS_ID": "local",
+        "OTS_SECRET": "local",
+        "OTS_SECRET_ARN": "",
+        "TABLE_NAME": "rows",
+        "PRIMARY_KEY": "image_id",
+        "QUARANTINE_BUCKET": "its-bucket",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:4",
+    }
+    # SAM CLI passes over a variable that the template does not name, without a word.
+    its = yaml_parse(REPLICA_TEMPLATE.read_text())["Resources"]["WriteToTablestore"]
+    assert variables.keys() <= its["Properties"]["Environment"]["Variables"].keys()
+    # It agrees with what the function gets on one machine.
+    mapping = function_mapping(
+        REPLICA_TEMPLATE, REPLICA_CONSUMER, stack, parameters=replica_parameters(stack)
+    )
+    given = with_local_secret(mapping).function.environment
+    assert {name for name in variables if name in given and given[name] != variables[name]} == set()
+    assert {name for name in variables if name not in given} == {"AWS_ENDPOINT_URL_S3"}
 
 
 def test_a_deployed_stacks_services_are_left_to_the_sdk() -> None:

@@ -22,7 +22,10 @@ from tablestore import (
 
 from doors import stream
 from functions.write_to_tablestore import handler
+from lockstep.local.replica import ensure_replica
 from lockstep.local.tablestore.server import LocalTableStore
+from lockstep.stack.sam import env_vars
+from lockstep.stack.stack import Endpoints, LocalReplica, Stack
 from shared.sink import MisconfiguredError
 
 # After a failure there are none.
@@ -90,7 +93,7 @@ def invoke(name: str) -> Any:
         invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:f",
         aws_request_id="1",
     )
-    event = json.loads((EVENTS / f"tablestore-{name}.json").read_bytes())
+    event = json.loads((EVENTS / f"{name}.json").read_bytes())
     return handler.handle(event, context)
 
 
@@ -103,7 +106,7 @@ def test_a_row_is_put_changed_and_gone_for_readers_that_filter(
     client: Any, environment: Callable[..., None]
 ) -> None:
     environment()
-    assert invoke("put") == {"batchItemFailures": []}
+    assert invoke("tablestore-put") == {"batchItemFailures": []}
     put = row(client, LIVING)
     assert put is not None
     of_item = {name: cell for name, cell in put.items() if not name.startswith("lockstep_")}
@@ -122,13 +125,13 @@ def test_a_row_is_put_changed_and_gone_for_readers_that_filter(
         40
     )
 
-    invoke("update")
+    invoke("tablestore-update")
     changed = row(client, LIVING)
     assert changed is not None
     assert (changed["paid"], changed["note"]) == (True, "thank you")
     assert "tags" not in changed
 
-    invoke("delete")
+    invoke("tablestore-delete")
     assert row(client, LIVING) is None
     tombstone = row(client)
     assert tombstone is not None
@@ -141,8 +144,26 @@ def test_a_row_is_put_changed_and_gone_for_readers_that_filter(
 
     # Whatever is delivered again changes nothing.
     for name in "put", "update", "delete", "put":
-        assert invoke(name) == {"batchItemFailures": []}
+        assert invoke(f"tablestore-{name}") == {"batchItemFailures": []}
         assert row(client) == tombstone
+
+
+def test_the_replica_of_a_local_stack_takes_the_changes_of_the_images(
+    store: LocalTableStore, client: Any, environment: Callable[..., None]
+) -> None:
+    """With the variables of `lockstep status --env-vars`."""
+    endpoints = Endpoints(None, None, "", None, tablestore=store.address)
+    names = dict.fromkeys(("stream", "table", "index", "bucket"), "unused")
+    replica = LocalReplica("images", "quarantine")
+    stack = Stack(endpoints, **names, region="us-east-1", functions={}, replica=replica)
+    ensure_replica(stack)
+    environment(**env_vars(stack)["WriteToTablestore"])
+    assert invoke("table-stream") == {"batchItemFailures": []}
+    _, found, _ = client.get_row("images", [("image_id", "sample-T01739")], max_version=1)
+    assert ("lockstep_deleted", False) in [
+        (name, cell) for name, cell, *_ in found.attribute_columns
+    ]
+    client.delete_table("images")
 
 
 def test_with_deletions_row_the_row_is_gone_for_every_reader(
@@ -150,9 +171,9 @@ def test_with_deletions_row_the_row_is_gone_for_every_reader(
 ) -> None:
     environment(DELETIONS="row", OTS_REGION="eu-central-1")
     for name in "put", "update":
-        invoke(name)
+        invoke(f"tablestore-{name}")
         assert row(client) is not None
-    invoke("delete")
+    invoke("tablestore-delete")
     assert row(client) is None
 
 
@@ -163,14 +184,14 @@ def test_a_wrong_secret_stops_in_one_line_and_the_right_one_then_works(
 ) -> None:
     environment(OTS_SECRET="wrong")
     with pytest.raises(MisconfiguredError, match="OTSAuthFailed: Signature mismatch"):
-        invoke("put")
+        invoke("tablestore-put")
     (error,) = [one for one in caplog.records if one.levelname == "ERROR"]
     assert error.getMessage() == "misconfigured: no record of this batch is acknowledged"
     assert "\n" not in str(vars(error)["cause"])
     assert row(client) is None
 
     environment()
-    assert invoke("put") == {"batchItemFailures": []}
+    assert invoke("tablestore-put") == {"batchItemFailures": []}
     assert row(client) is not None
 
 
@@ -182,5 +203,5 @@ def test_a_missing_setting_stops_in_one_line(
     environment()
     monkeypatch.delenv("TABLE_NAME")
     with pytest.raises(MisconfiguredError, match="set TABLE_NAME"):
-        invoke("put")
+        invoke("tablestore-put")
     assert row(client) is None
