@@ -153,9 +153,16 @@ def test_the_replica_of_a_local_stack_takes_the_changes_of_the_images(
 ) -> None:
     """With the variables of `lockstep status --env-vars`."""
     endpoints = Endpoints(None, None, "", None, tablestore=store.address)
-    names = dict.fromkeys(("stream", "table", "index", "bucket"), "unused")
-    replica = LocalReplica("images", "quarantine")
-    stack = Stack(endpoints, **names, region="us-east-1", functions={}, replica=replica)
+    stack = Stack(
+        endpoints,
+        stream="unused",
+        table="unused",
+        index="unused",
+        bucket="unused",
+        region="us-east-1",
+        functions={},
+        replica=LocalReplica("images", "quarantine"),
+    )
     ensure_replica(stack)
     environment(**env_vars(stack)["WriteToTablestore"])
     assert invoke("table-stream") == {"batchItemFailures": []}
