@@ -118,9 +118,10 @@ unit: $(venv)/dev.done ## Run the unit tests on all cores.
 
 # The other groups
 
-simulation: $(venv)/dev.done ## Run the real code over faulty fakes in virtual time: its tests, then 30,000 histories.
+simulation: $(venv)/dev.done ## Run the real code over faulty fakes in virtual time: its tests, then 33,000 histories.
 	$(pytest) $(simulation)
 	$(bin)/lockstep simulate --histories 30000
+	$(bin)/lockstep simulate --replica tablestore --histories 3000
 
 proofs: $(venv)/dev.done ## Check all states of the model, arbitrary bytes, and the producer against a faulty stream.
 	$(pytest) $(proofs)
@@ -181,6 +182,7 @@ nightly: ## Run all tests that take hours; commit the line that the run adds to 
 nightly-simulation: $(venv)/dev.done ## Run a million histories, and the producer with a million records; search all seeded bugs.
 	$(bin)/python -m tools.seeded_bugs | diff docs/internals/seeded-bugs.md -
 	$(bin)/lockstep simulate --histories 1000000 --record docs/internals/simulation-record.md
+	$(bin)/lockstep simulate --replica tablestore --histories 100000 --record docs/internals/simulation-record-replica.md
 	$(pytest) -rP --timeout 7200 tests/under_fire --records 1000000
 
 nightly-crashes: $(venv)/dev.done kills rebuilds ## Kill a thousand processes, and cut connections at every byte.

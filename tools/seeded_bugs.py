@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
-from lockstep.simulation.components import REAL, Components
-from lockstep.simulation.plan import plan
+from lockstep.simulation.kinds import IMAGES, Kind, tablestore
 from lockstep.simulation.run import broken_by
+from tests.simulation import wrong_components, wrong_replica, wrong_replica_rows
 from tests.simulation.rewired import BlindBugError
-from tests.simulation.wrong_components import WRONG
 
+OF_REPLICA: Mapping[str, Any] = {**wrong_replica.WRONG, **wrong_replica_rows.WRONG}
+WRONG: Mapping[str, Any] = {**wrong_components.WRONG, **OF_REPLICA}
 DOCUMENT = Path(__file__).parents[1] / "docs" / "internals" / "seeded-bugs.md"
 HISTORIES = 10_000
 LONGEST_FINDING = 80
@@ -29,6 +30,8 @@ _SHORTER: Mapping[str, str] = {
     r"\bIndexed\(image_id='(\w+)', version=(\d+), .*\) as": r"\1 version \2 as",
     r"\bStoredDocument\(.*": "a document",
     r"\b([0-9a-f]{8})[0-9a-f]{56}\b": r"\1",
+    r"\bversion \S+T[\d:.]+/0*(\d+)": r"version \1",
+    r"\[\('.*?\)\] (with '.*?'|removed)": "an item",
 }
 
 
@@ -52,25 +55,37 @@ class Slipped(msgspec.Struct, frozen=True):
 class _Recorder:
     """The real components; notes which of them a history uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, real: Any) -> None:
         self.used: set[str] = set()
+        self._real = real
 
     def __getattr__(self, name: str) -> Any:
         self.used.add(name)
-        return getattr(REAL, name)
+        return getattr(self._real, name)
+
+
+def kind_of(name: str) -> Kind:
+    """The histories that must catch this bug."""
+    return tablestore() if name in OF_REPLICA else IMAGES
+
+
+def used(seed: int, kind: Kind = IMAGES) -> frozenset[str]:
+    """The components that the history of this seed uses, with the real ones."""
+    return _used(seed, kind.command)
 
 
 @cache
-def used(seed: int) -> frozenset[str]:
-    """The components that the history of this seed uses, with the real ones."""
-    recorder: Any = _Recorder()
-    broken_by(plan(seed), recorder)
+def _used(seed: int, command: str) -> frozenset[str]:
+    kind = IMAGES if command == IMAGES.command else tablestore()
+    recorder = _Recorder(kind.components)
+    broken_by(kind.plan(seed), recorder, kind=kind)
     return frozenset(recorder.used)
 
 
-def _replaced(wrong: Components) -> frozenset[str]:
-    names = Components.__struct_fields__
-    return frozenset(name for name in names if getattr(wrong, name) is not getattr(REAL, name))
+def _replaced(wrong: Any) -> frozenset[str]:
+    real = type(wrong)()
+    names = wrong.__struct_fields__
+    return frozenset(name for name in names if getattr(wrong, name) is not getattr(real, name))
 
 
 @cache
@@ -83,12 +98,12 @@ def caught(name: str) -> Catch | Slipped:
     Raises:
         BlindBugError: the code of the bug itself fails.
     """
-    wrong = WRONG[name]
-    replaced = _replaced(wrong)
+    kind = kind_of(name)
+    replaced = _replaced(WRONG[name])
     for seed in range(1, HISTORIES + 1):
-        if replaced.isdisjoint(used(seed)):
+        if replaced.isdisjoint(used(seed, kind)):
             continue
-        if (catch := _caught_by(seed, wrong)) is not None:
+        if (catch := _caught_by(seed, name)) is not None:
             return catch
     return Slipped()
 
@@ -96,7 +111,7 @@ def caught(name: str) -> Catch | Slipped:
 def caught_again(name: str) -> Catch | Slipped:
     """Run only the history that the document names; search if that does not catch the bug."""
     seed = documented_seeds().get(name)
-    catch = None if seed is None else _caught_by(seed, WRONG[name])
+    catch = None if seed is None else _caught_by(seed, name)
     return catch or caught(name)
 
 
@@ -113,13 +128,14 @@ def documented_seeds() -> Mapping[str, int]:
     return {name: seeds[name.casefold()] for name in WRONG if name.casefold() in seeds}
 
 
-def _caught_by(seed: int, wrong: Components) -> Catch | None:
+def _caught_by(seed: int, name: str) -> Catch | None:
     """How this history catches a bug; None if it does not.
 
     Raises:
         BlindBugError: the code of the bug itself fails.
     """
-    violation = broken_by(plan(seed), wrong)
+    kind = kind_of(name)
+    violation = broken_by(kind.plan(seed), WRONG[name], kind=kind)
     if violation is None:
         return None
     promise, _, finding = violation.partition(": ")
@@ -169,7 +185,8 @@ change whenever the simulation changes.
 
 A bug breaks an invariant (I1 to I8; [what they say](invariants.md)), a promise of an
 operator's step (O1 to O6; [what they say](simulation.md)), or ends a history with an
-exception, which counts as well.
+exception, which counts as well. The bugs of the replica are caught by
+`lockstep simulate --replica tablestore`, all others by `lockstep simulate`.
 
 {"\n\n".join(_section(subject, found) for subject in _subjects())}
 """

@@ -12,13 +12,17 @@ from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.simulation import record_file
 from lockstep.simulation.code_version import Commit, code_version
-from lockstep.simulation.faults import FLOORS_PER_THOUSAND
+from lockstep.simulation.kinds import IMAGES, tablestore
 from lockstep.simulation.run import Report, simulate
 
 
 @click.command(
     "simulate",
-    epilog=examples("lockstep simulate", "lockstep simulate --seed 42 --histories 1"),
+    epilog=examples(
+        "lockstep simulate",
+        "lockstep simulate --seed 42 --histories 1",
+        "lockstep simulate --replica tablestore",
+    ),
 )
 @click.option(
     "--seed",
@@ -47,9 +51,21 @@ from lockstep.simulation.run import Report, simulate
     metavar="FILE",
     help="Continue after the last seed in FILE, and add this run to it.",
 )
+@click.option(
+    "--replica",
+    type=click.Choice(["tablestore"]),
+    help="Run histories of a replica in Table Store, which follows any DynamoDB table, instead of "
+    "histories of the images.",
+)
 @json_option
 def simulate_command(
-    seed: int | None, histories: int, processes: int | None, kept: Path | None, *, as_json: bool
+    seed: int | None,
+    histories: int,
+    processes: int | None,
+    kept: Path | None,
+    replica: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Test the rules on random histories with faults.
 
@@ -60,8 +76,9 @@ def simulate_command(
     seed repeats the history); or a fault occurred too rarely for a valid result.
     """
     runs = code_version(besides=kept)
+    kind = IMAGES if replica is None else tablestore()
     if kept is not None:
-        seed = _next_seed(kept, seed)
+        seed = _next_seed(kept, seed, kind.command)
         if not isinstance(runs, Commit):
             raise click.UsageError(
                 f"--record requires an unchanged commit, not {runs}: commit first"
@@ -70,6 +87,7 @@ def simulate_command(
         report = simulate(
             1 if seed is None else seed,
             histories,
+            kind=kind,
             processes=processes or getattr(os, "process_cpu_count", os.cpu_count)() or 1,
             commit=str(runs),
             progress=lambda done: line.update(f"simulating: {done:,} of {histories:,} histories"),
@@ -84,13 +102,13 @@ def simulate_command(
     sys.exit(0 if report.succeeded else 1)
 
 
-def _next_seed(kept: Path, seed: int | None) -> int:
+def _next_seed(kept: Path, seed: int | None, command: str) -> int:
     """The seed after the last one of the record."""
     if seed is not None:
         raise click.UsageError(f"--seed cannot be used with --record: {kept} gives the next seed")
     try:
         record_file.check_writable(kept)
-        return record_file.recorded_runs(kept).last + 1
+        return record_file.recorded_runs(kept, command).last + 1
     except record_file.RecordError as error:
         raise click.UsageError(str(error)) from error
 
@@ -103,7 +121,7 @@ def show(report: Report) -> None:
             [
                 fault,
                 f"{hit:,}",
-                f"{FLOORS_PER_THOUSAND[fault] * report.histories // 1000:,}",
+                f"{report.minimums[fault]:,}",
             ]
             for fault, hit in report.faults.items()
         ],
@@ -122,6 +140,6 @@ def show(report: Report) -> None:
             )
         for step in failure.steps:
             answers.print(f"  {step}")
-        answers.print(f"to repeat: lockstep simulate --seed {failure.seed} --histories 1")
+        answers.print(f"to repeat: {report.command} --seed {failure.seed} --histories 1")
     else:
         answers.print(report.verdict)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 # As in the handlers; the clients' timeouts and retries together take less.
-TABLE_SECONDS, INDEX_SECONDS, QUARANTINE_SECONDS = 5.0, 11.0, 11.0
+TABLE_SECONDS, INDEX_SECONDS, QUARANTINE_SECONDS, REPLICA_SECONDS = 5.0, 11.0, 11.0, 5.0
 TABLE, INDEX, BUCKET, STREAM = "lockstep-images", "images", "lockstep-quarantine", "lockstep-images"
 CHANGES_STREAM = "lockstep-table-changes"
 STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"

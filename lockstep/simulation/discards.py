@@ -2,27 +2,78 @@
 
 import datetime as dt
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from lockstep.local.mapping.failure import DestinationError, FailureDocument, failure_document
+from lockstep.local.mapping.failure import (
+    Destination,
+    DestinationError,
+    FailureDocument,
+    failure_document,
+)
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.steps import Discard
+from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.components import BUCKET, STREAM, STREAM_ARN
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
-from lockstep.simulation.system import Function, System
+from lockstep.simulation.fakes.s3 import S3
+from lockstep.simulation.faulty_network import Conditions
+from lockstep.simulation.system import Discards
 
-CONSUMERS: Mapping[str, str] = {"write_to_dynamodb": "put", "write_to_es": "index"}
+CONSUMERS: Mapping[str, str] = {
+    "write_to_dynamodb": "put",
+    "write_to_es": "index",
+    "write_to_tablestore": "replicate",
+}
 """The Lambda name of each function."""
 
 _PLACE = EventSource(STREAM_ARN, "", "us-east-1", "", "arn:aws:iam::000000000000:role/lockstep")
 
 
+class DestinationParts(Protocol):
+    """The component that writes failure documents."""
+
+    @property
+    def destination(self) -> Callable[..., Destination]:
+        """The destination on failure."""
+        ...
+
+
+class DiscardingSystem(Protocol):
+    """A system whose mappings discard batches."""
+
+    @property
+    def components(self) -> DestinationParts:
+        """What it runs."""
+        ...
+
+    @property
+    def bucket(self) -> S3:
+        """The bucket of the failure documents."""
+        ...
+
+    @property
+    def time(self) -> VirtualTime:
+        """The time."""
+        ...
+
+    @property
+    def conditions(self) -> Conditions:
+        """The faults, and their counts."""
+        ...
+
+    @property
+    def discards(self) -> Mapping[Any, Discards]:
+        """What was discarded, by function."""
+        ...
+
+
 class DiscardWriter:
     """Writes the failure documents of one function's mappings."""
 
-    def __init__(self, system: System, function: Function, *, name: str = "") -> None:
+    def __init__(self, system: DiscardingSystem, function: str, *, name: str = "") -> None:
         """Write to the bucket of this system, over its connection; `name` begins all names."""
         self._system = system
         self._function = function

@@ -180,8 +180,36 @@ Fault = Literal[
 
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
+# What happens only in the histories of a replica in Table Store (replica/).
+ReplicaFault = Literal[
+    "replica down",
+    "row failed in a 200",
+    "row failed but applied",
+    "request of the replica refused as a whole",
+    "answer of the replica cut at a byte",
+    "AccessKey of the replica refused",
+    "row refused by the replica",
+    "request refused because of one row",
+    "item that no row can hold",
+    "key that no row can hold",
+    "item removed",
+    "item created again",
+    "row that was there before",
+    "old records delivered again",
+    "removals delete the row",
+    "item there before the stream",
+    "change while no stream was enabled",
+    "stream enabled anew",
+    "older stream takes over",
+    "loaded",
+    "load resumed",
+    "load killed",
+    "changes during a load",
+]
+AnyFault = Literal[Fault, ReplicaFault]
+
 # Far below the usual numbers. So a fault is below its floor only if it is no longer injected.
-FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
+FLOORS_PER_THOUSAND: Mapping[AnyFault, int] = {
     **dict.fromkeys(FAULTS, 2),
     "many records of one image": 1,  # rare, to save time
     "poison too_large": 1,  # rare, to save time: 256 KiB each
@@ -240,11 +268,20 @@ FLOORS_PER_THOUSAND: Mapping[Fault, int] = {
 }
 
 
-class Tally(Counter[Fault]):
+class Tally(Counter[AnyFault]):
     """How often each fault was hit."""
 
 
-def missed(hit: Tally, histories: int) -> dict[Fault, int]:
+def minimums(histories: int, floors_per_thousand: Mapping[AnyFault, int]) -> dict[AnyFault, int]:
+    """How often these histories must hit each fault."""
+    return {fault: each * histories // 1000 for fault, each in floors_per_thousand.items()}
+
+
+def missed(
+    hit: Tally,
+    histories: int,
+    floors_per_thousand: Mapping[AnyFault, int] = FLOORS_PER_THOUSAND,
+) -> dict[AnyFault, int]:
     """The faults that these histories hit less often than their floors, with the floors."""
-    floors = {fault: each * histories // 1000 for fault, each in FLOORS_PER_THOUSAND.items()}
+    floors = minimums(histories, floors_per_thousand)
     return {fault: floor for fault, floor in floors.items() if hit[fault] < floor}

@@ -8,7 +8,12 @@ from typing import Literal
 import msgspec
 
 from lockstep.simulation.clock import VirtualTime
-from lockstep.simulation.components import INDEX_SECONDS, QUARANTINE_SECONDS, TABLE_SECONDS
+from lockstep.simulation.components import (
+    INDEX_SECONDS,
+    QUARANTINE_SECONDS,
+    REPLICA_SECONDS,
+    TABLE_SECONDS,
+)
 from lockstep.simulation.fakes.dynamodb import UNPROCESSED
 from lockstep.simulation.fakes.network import (
     AnswerError,
@@ -17,9 +22,9 @@ from lockstep.simulation.fakes.network import (
     NoAnswerInTimeError,
     PartFailure,
 )
-from lockstep.simulation.faults import Fault, Tally
+from lockstep.simulation.faults import AnyFault, Tally
 
-StoreName = Literal["table", "index", "quarantine", "stream"]
+StoreName = Literal["table", "index", "quarantine", "stream", "replica"]
 
 # Below the timeouts of the clients. A slower answer is a timeout, which is a separate fault.
 LONGEST_ANSWER_SECONDS = 0.1
@@ -29,52 +34,60 @@ TIMEOUT_SECONDS: Mapping[StoreName, float] = {
     "index": INDEX_SECONDS,
     "quarantine": QUARANTINE_SECONDS,
     "stream": 4.0,
+    "replica": REPLICA_SECONDS,
 }
 LONGEST_ZOMBIE_SECONDS = 3_600.0
 APPLIED_SHARE = 0.3
 
-_DOWN: Mapping[StoreName, Fault] = {
+_DOWN: Mapping[StoreName, AnyFault] = {
     "table": "table down",
     "index": "index down",
     "quarantine": "quarantine down",
     "stream": "stream down",
+    "replica": "replica down",
 }
-_PARTIAL: Mapping[StoreName, tuple[Fault, Fault]] = {
+_PARTIAL: Mapping[StoreName, tuple[AnyFault, AnyFault]] = {
     "table": ("statement failed in a 200", "statement failed but applied"),
     "index": ("bulk item failed in a 200", "bulk item failed but applied"),
     "stream": ("PutRecords failed in part", "PutRecords answer lost"),
+    "replica": ("row failed in a 200", "row failed but applied"),
 }
 _THROTTLED: Mapping[StoreName, tuple[int, str]] = {
     "table": (400, "ThrottlingException"),
     "index": (429, "circuit_breaking_exception"),
     "quarantine": (503, "SlowDown"),
     "stream": (400, "LimitExceededException"),
+    "replica": (503, "OTSServerBusy"),
 }
 _TOO_LARGE: Mapping[StoreName, tuple[int, str]] = {
     "table": (400, "ValidationException: too much at once"),
     "index": (413, "request_entity_too_large"),
+    "replica": (400, "OTSParameterInvalid: too much at once"),
 }
-_REFUSED_WHOLE: Mapping[StoreName, Fault] = {
+_REFUSED_WHOLE: Mapping[StoreName, AnyFault] = {
     "table": "request of the table refused as a whole",
     "index": "request of the index refused as a whole",
+    "replica": "request of the replica refused as a whole",
 }
-_BULK: Mapping[str, Fault] = {
+_BULK: Mapping[str, AnyFault] = {
     "429": "bulk item 429",
     "500": "bulk item 500",
     "503": "bulk item 503",
     "504": "bulk item 504",
 }
-_CUT: Mapping[StoreName, Fault] = {
+_CUT: Mapping[StoreName, AnyFault] = {
     "table": "answer of the table cut at a byte",
     "index": "answer of the index cut at a byte",
     "quarantine": "answer of the quarantine cut at a byte",
     "stream": "answer of the stream cut at a byte",
+    "replica": "answer of the replica cut at a byte",
 }
-_EXPIRED: Mapping[StoreName, Fault] = {
+_EXPIRED: Mapping[StoreName, AnyFault] = {
     "table": "credentials for the table expired",
     "index": "credentials for the index expired",
     "quarantine": "credentials for the quarantine expired",
     "stream": "credentials for the stream expired",
+    "replica": "AccessKey of the replica refused",
 }
 # The error of each store. That of the index comes from the managed service before OpenSearch.
 _EXPIRED_ANSWERS: Mapping[StoreName, tuple[int, str]] = {
@@ -82,12 +95,13 @@ _EXPIRED_ANSWERS: Mapping[StoreName, tuple[int, str]] = {
     "index": (403, "The security token included in the request is expired"),
     "quarantine": (400, "ExpiredToken"),
     "stream": (400, "ExpiredTokenException"),
+    "replica": (403, "OTSAuthFailed: The AccessKeyID is disabled."),
 }
 # The time until the client gets new credentials.
 LONGEST_EXPIRY_SECONDS = 900.0
 # These faults are chosen by these names, and counted by names that include the store.
 _Drawn = Literal["answer cut", "credentials expired", "request refused"]
-_ANYWHERE: tuple[Fault | _Drawn, ...] = (
+_ANYWHERE: tuple[AnyFault | _Drawn, ...] = (
     "connection reset",
     "answer lost",
     "answer cut",
@@ -97,7 +111,7 @@ _ANYWHERE: tuple[Fault | _Drawn, ...] = (
     "server error",
     "server error, but applied",
 )
-_IN_LAMBDA: tuple[Fault | _Drawn, ...] = (
+_IN_LAMBDA: tuple[AnyFault | _Drawn, ...] = (
     *_ANYWHERE,
     "request refused",
     "crash before a request",
@@ -105,14 +119,14 @@ _IN_LAMBDA: tuple[Fault | _Drawn, ...] = (
     "Lambda timeout",
 )
 # Few requests have several parts.
-_OF_SEVERAL_PARTS: tuple[Fault | _Drawn, ...] = (
+_OF_SEVERAL_PARTS: tuple[AnyFault | _Drawn, ...] = (
     *_IN_LAMBDA,
     "request refused",
     "request refused",
     "request refused",
 )
 # With these faults, the request is applied, and only the answer is lost.
-_APPLIED: frozenset[Fault] = frozenset(
+_APPLIED: frozenset[AnyFault] = frozenset(
     {"crash after a request", "answer lost", "server error, but applied"}
 )
 
@@ -144,7 +158,7 @@ class Conditions:
         self.hidden_effects = 0  # requests that were applied, but whose sender does not know it
         self.kill_in: int | None = None  # so many requests later, an operator's process is killed
 
-    def hit(self, fault: Fault) -> None:
+    def hit(self, fault: AnyFault) -> None:
         """Count a fault of a request."""
         self.tally[fault] += 1
         if self.running is not None:
@@ -311,7 +325,7 @@ class FaultyConnection:
         self._conditions.hit(_REFUSED_WHOLE[self.store])
         return AnswerError(*_TOO_LARGE[self.store])
 
-    def _outcome_of(self, fault: Fault) -> BaseException:
+    def _outcome_of(self, fault: AnyFault) -> BaseException:
         """The exception that the caller sees."""
         match fault:
             case "crash before a request" | "crash after a request":

@@ -1,8 +1,7 @@
 """An invocation: deliver one batch with the real code, and check the response."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Never
+from typing import Any
 
 import msgspec
 
@@ -11,33 +10,21 @@ from lockstep.local.mapping.response import Errored, Returned
 from lockstep.simulation.components import CHANGES_STREAM
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.fakes.opensearch import GC_DELETES_SECONDS
-from lockstep.simulation.faulty_network import CrashedError, RunningInvocation, TimedOutError
+from lockstep.simulation.faulty_network import RunningInvocation
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.broken_index import trouble
 from lockstep.simulation.oracle import outrun
+from lockstep.simulation.sandbox import Sandbox, used_its_time
 from lockstep.simulation.system import Consumer, Snapshot, System
 from lockstep.simulation.table_changes import Indexed
 from lockstep.simulation.violation import ViolationError
-from shared.batch import NO_TIME, REPORTING_SECONDS, Delivery
+from shared.batch import Delivery
 from shared.clock import Clock
 from shared.envelope import IMAGE_EVENTS
 from shared.quarantine import INDEX_CONSUMER
-from shared.sink import MisconfiguredError
 
-type Crash = Literal["crash between requests", "crash in a pause", "crash before the answer"]
-
-_CRASHES: Sequence[Crash] = (
-    "crash between requests",
-    "crash in a pause",
-    "crash before the answer",
-)
-# Multiplied by the rate of faults, the share of invocations that crash between requests. About as
-# many crash at a request (faulty_network.py).
-CRASHING_SHARE = 0.2
 # Fewer records have less than 5 MiB.
 FEWEST_LARGE = 20
-# Few invocations read the clock more often: those with a large batch.
-MOST_CLOCK_READS = 12
 
 
 class Invocations:
@@ -63,23 +50,13 @@ class Invocations:
         before = system.snapshot(consumer)
         if consumer.function == "write_to_es" and (wrong := trouble(system.index.nodes)):
             conditions.hit(wrong)
-        try:
-            delivery = self._deliver(consumer, batch, running)
-        except CrashedError:
-            return Errored("Runtime.ExitError", "the process ended")
-        except TimedOutError:
-            time.advance(running.deadline - time.now)
-            return Errored("Sandbox.Timedout", "the invocation timed out")
-        except MisconfiguredError as error:
-            if not running.hits:
-                raise ViolationError("I7", f"misconfiguration without a fault: {error}") from error
-            return Errored("MisconfiguredError", str(error))
-        except Exception as error:
-            raise ViolationError("I7", f"the handler raised {error!r}") from error
-        finally:
-            conditions.running = None
-        if time.now > running.deadline:
-            raise ViolationError("I6", f"{consumer.function} ran longer than its timeout")
+        sandbox = Sandbox(conditions, running, skew=lambda: system.skew)
+        delivery = sandbox.run(
+            consumer.function,
+            lambda clock, remaining: self._deliver(consumer, batch, clock, remaining),
+        )
+        if isinstance(delivery, Errored):
+            return delivery
         self._count_outcomes(consumer, batch, delivery)
         self._check_checkpoint(
             consumer,
@@ -87,7 +64,12 @@ class Invocations:
             delivery,
             had_faults=running.hits > 0
             or self._is_harmed(consumer, batch)
-            or self._used_its_time(consumer, delivery, running),
+            or used_its_time(
+                delivery,
+                running.deadline - time.now,
+                sink=consumer.sink,
+                quarantine=system.quarantine,
+            ),
         )
         if conditions.hidden_effects == unknown:
             self._check_lowest(consumer, batch, delivery, before)
@@ -106,27 +88,18 @@ class Invocations:
             tally["batch of over 5 MiB for the index"] += size > MAX_REQUEST_BYTES
 
     def _deliver(
-        self, consumer: Consumer, batch: Sequence[AcceptedRecord], running: RunningInvocation
+        self,
+        consumer: Consumer,
+        batch: Sequence[AcceptedRecord],
+        clock: Clock,
+        remaining: Callable[[], float],
     ) -> Delivery:
-        system, time = self._system, self._system.time
-        crash = self._crash()
-        clock = Clock(
-            now=lambda: time.now + system.skew,
-            elapsed=lambda: time.now,
-            sleep=time.advance,
-            chance=system.conditions.draw,
-        )
-
-        def remaining() -> float:
-            return running.deadline - time.now
-
-        if crash is not None:
-            clock, remaining = self._crashing(clock, remaining, crash)
+        system = self._system
         records = [self._as_lambda_record(one) for one in batch]
         envelope = IMAGE_EVENTS
         if consumer.function == INDEX_CONSUMER:
             envelope = system.components.envelope_of(records, CHANGES_STREAM)
-        delivery = system.components.deliver(
+        return system.components.deliver(
             records,
             to=consumer.sink,
             quarantine=system.quarantine,
@@ -135,50 +108,6 @@ class Invocations:
             remaining=remaining,
             envelope=envelope,
         )
-        if crash == "crash before the answer":
-            self._crash_now(crash)
-        return delivery
-
-    def _crash(self) -> Crash | None:
-        """Choose where the process crashes between two requests; mostly nowhere."""
-        conditions = self._system.conditions
-        if not conditions.fault_rate or conditions.draw() >= conditions.fault_rate * CRASHING_SHARE:
-            return None
-        return conditions.chance.choice(_CRASHES)
-
-    def _crashing(
-        self, clock: Clock, remaining: Callable[[], float], crash: Crash
-    ) -> tuple[Clock, Callable[[], float]]:
-        """A clock and a remaining time that crash the process when they are read, or in a pause.
-
-        Delivery reads them between its steps.
-        """
-        reads = itertools.count()
-        last = int(self._system.conditions.draw() * MOST_CLOCK_READS)
-
-        def read(at: Callable[[], float]) -> float:
-            if next(reads) == last:
-                self._crash_now(crash)
-            return at()
-
-        def sleep(seconds: float) -> None:
-            clock.sleep(seconds * self._system.conditions.draw())
-            self._crash_now(crash)
-
-        match crash:
-            case "crash in a pause":
-                return msgspec.structs.replace(clock, sleep=sleep), remaining
-            case "crash between requests":
-                crashing = msgspec.structs.replace(
-                    clock, now=lambda: read(clock.now), chance=lambda: read(clock.chance)
-                )
-                return crashing, lambda: read(remaining)
-            case "crash before the answer":
-                return clock, remaining
-
-    def _crash_now(self, crash: Crash) -> Never:
-        self._system.conditions.hit(crash)
-        raise CrashedError
 
     def _check_checkpoint(
         self,
@@ -205,22 +134,6 @@ class Invocations:
                 raise ViolationError("I8", said)
         if delivery.checkpoint is not None:
             raise ViolationError("I8", f"{delivery.checkpoint} is not in this batch")
-
-    def _used_its_time(
-        self, consumer: Consumer, delivery: Delivery, running: RunningInvocation
-    ) -> bool:
-        """Whether the invocation settled records until no time was left for one more request.
-
-        The stores refuse one record of an image at a time. So a function with a short timeout needs
-        several invocations for many refused records.
-        """
-        left = running.deadline - self._system.time.now - REPORTING_SECONDS
-        longest = max(consumer.sink.longest_send, self._system.quarantine.longest_put)
-        return (
-            len(delivery.quarantined) > 0
-            and left < longest
-            and set(delivery.failures) == {NO_TIME.detail}
-        )
 
     def _is_remembered(self, consumer: Consumer, accepted: AcceptedRecord) -> bool:
         """Whether the index remembered the version of a document that an operator deleted.

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import msgspec
 
@@ -158,10 +158,10 @@ _DISCARD_LIMITS: tuple[tuple[int | None, int | None], ...] = (
 _INDEX_SHARDS = (1, 1, 3, 5)
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step[Kind: str](msgspec.Struct, frozen=True):
     """One step of a history. All its random choices follow from its own seed."""
 
-    kind: StepKind
+    kind: Kind
     seed: int
 
     def __str__(self) -> str:
@@ -186,7 +186,7 @@ class HistoryPlan(msgspec.Struct, frozen=True):
     honours_parameters: bool
     parallelization_factor: int
     second_mapping: Literal["write_to_dynamodb", "write_to_es"] | None
-    steps: tuple[Step, ...]
+    steps: tuple[Step[StepKind], ...]
     retries: int | None = None
     age_seconds: int | None = None
     index_shards: int = 1
@@ -284,7 +284,7 @@ def _with_routes(planned: HistoryPlan, chance: random.Random) -> HistoryPlan:
 
 def _interspersed(
     planned: HistoryPlan, weights: Mapping[StepKind, float], chance: random.Random
-) -> tuple[Step, ...]:
+) -> tuple[Step[StepKind], ...]:
     """The steps, with some of these in between."""
     kinds = chance.choices(
         list(weights), list(weights.values()), k=chance.choice((1, 1, _MOST_OTHER_STEPS))
@@ -309,6 +309,17 @@ def plain(whole: HistoryPlan) -> HistoryPlan:
     return msgspec.structs.replace(whole, operators=False, index_from=None, steps=steps)
 
 
-def without(whole: HistoryPlan, at: int) -> HistoryPlan:
+class Stepped(Protocol):
+    """A plan of any kind of history."""
+
+    @property
+    def steps(self) -> tuple[Step[Any], ...]:
+        """Its steps."""
+        ...
+
+
+def without[P: Stepped](whole: P, at: int) -> P:
     """The plan without the step at this position; the other steps stay the same."""
-    return msgspec.structs.replace(whole, steps=whole.steps[:at] + whole.steps[at + 1 :])
+    steps = whole.steps[:at] + whole.steps[at + 1 :]
+    shorter: P = msgspec.structs.replace(whole, steps=steps)  # type: ignore[type-var]
+    return shorter

@@ -12,7 +12,6 @@ from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.response import Errored, Returned
 from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.steps import Advance, Discard, Finished, Invoke, Read, Wait
-from lockstep.simulation.components import Components
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.faulty_network import Conditions
 from lockstep.simulation.violation import ViolationError
@@ -97,6 +96,20 @@ class LossNotes(Protocol):
         ...
 
 
+class MappingParts(Protocol):
+    """The components of an event source mapping."""
+
+    @property
+    def shard(self) -> Callable[..., Shard]:
+        """The core of the mapping, for one shard."""
+        ...
+
+    @property
+    def startable(self) -> Callable[..., list[str]]:
+        """Which shards can be read: those whose parents have ended."""
+        ...
+
+
 class _Reader(msgspec.Struct):
     """The progress in one shard; `position` is the next record to read."""
 
@@ -120,7 +133,7 @@ class Poller:
         stream: Polled,
         settings: Settings,
         conditions: Conditions,
-        components: Components,
+        components: MappingParts,
         invoke: Invocation,
         is_durable: Callable[[AcceptedRecord], bool],
         write_discarded: WriteDiscarded | None = None,
@@ -180,6 +193,10 @@ class Poller:
         """All records that are settled and still on the stream."""
         for shard in self._stream.shards.values():
             yield from shard.records[shard.trimmed : self._checkpoint(shard)]
+
+    def shards(self) -> Sequence[PolledShard]:
+        """The shards of its stream."""
+        return list(self._stream.shards.values())
 
     def reads(self, shard: PolledShard) -> bool:
         """Whether this is a shard of its stream."""

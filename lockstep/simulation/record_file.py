@@ -2,22 +2,25 @@
 
 import datetime as dt
 import re
+import textwrap
 from pathlib import Path
 
 import msgspec
 
 from lockstep.console.errors import UserError
+from lockstep.simulation.kinds import IMAGES
 from lockstep.simulation.run import Report
 
-_HEAD = """\
-# Record of simulation runs
-
-Each line is one run of `lockstep simulate --record`, newest last. A run uses a clean commit, and
-begins at the seed after the last one. The rate is histories per second of one core.
+_TITLE = "# Record of simulation runs\n\n"
+_ABOUT = """\
+Each line is one run of `{command} --record`, newest last. A run uses a clean commit, and begins at
+the seed after the last one. The rate is histories per second of one core."""
+_COLUMNS = """
 
 | date | commit | seeds | histories | rate | result | histories so far |
 | --- | --- | --- | ---: | ---: | --- | ---: |
 """
+_WIDTH = 100
 _LINE = re.compile(r"\| [\d-]{10} \| \w+ \| [\d,]+ to (?P<last>[\d,]+) \|.*\| (?P<total>[\d,]+) \|")
 
 
@@ -35,18 +38,19 @@ class RecordedRuns(msgspec.Struct, frozen=True):
 NOTHING = RecordedRuns(last=0, total=0)
 
 
-def recorded_runs(file: Path) -> RecordedRuns:
-    """Read a record file; a missing one has no runs.
+def recorded_runs(file: Path, command: str = IMAGES.command) -> RecordedRuns:
+    """Read a record file of the runs of this command; a missing one has no runs.
 
     Raises:
-        RecordError: the file is not a record file.
+        RecordError: the file is not a record file, or has runs of another command.
     """
     if not file.exists():
         return NOTHING
     text = file.read_text()
-    if not text.startswith(_HEAD):
-        raise RecordError(f"{file} is not a record file of the simulation: name another file")
-    lines = text.removeprefix(_HEAD).splitlines()
+    head = _head(command)
+    if not text.startswith(head):
+        raise RecordError(f"{file} is not a record file of {command}: name another file")
+    lines = text.removeprefix(head).splitlines()
     if not lines:
         return NOTHING
     found = _LINE.fullmatch(lines[-1])
@@ -72,14 +76,20 @@ def check_writable(file: Path) -> None:
 
 def add(file: Path, report: Report, day: dt.date) -> None:
     """Append a line for this run."""
-    before, new = recorded_runs(file), not file.exists()
+    before, new = recorded_runs(file, report.command), not file.exists()
     line = (
         f"| {day} | {report.commit} | {report.seed:,} to {report.last_seed:,} "
         f"| {report.histories:,} | {report.histories_per_core_second:,.0f} | {report.verdict} "
         f"| {before.total + report.histories:,} |\n"
     )
     with file.open("a") as record:
-        record.write(f"{_HEAD}{line}" if new else line)
+        record.write(_head(report.command) + line if new else line)
+
+
+def _head(command: str) -> str:
+    """What a record file of this command begins with."""
+    about = textwrap.fill(_ABOUT.format(command=command), _WIDTH, break_on_hyphens=False)
+    return f"{_TITLE}{about}{_COLUMNS}"
 
 
 def _number(text: str) -> int:

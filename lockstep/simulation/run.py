@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from traceback import extract_tb
+from typing import Any
 
 import msgspec
 
-from lockstep.simulation.components import REAL, Components
-from lockstep.simulation.faults import FAULTS, Fault, Tally, missed
-from lockstep.simulation.history import History
-from lockstep.simulation.plan import HistoryPlan, plan, without
+from lockstep.simulation.faults import AnyFault, Tally, minimums, missed
+from lockstep.simulation.kinds import IMAGES, Kind
+from lockstep.simulation.plan import Stepped, without
 from lockstep.simulation.violation import ViolationError
 from lockstep.simulation.watchdog import EndlessHistoryError, watched
 from lockstep.simulation.workers import Died, Workers, workers
@@ -45,8 +45,9 @@ class FailedHistory(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """What a run found.
 
-    `seconds` is the elapsed time, `core_seconds` the processor time of all processes. `missed` has
-    the faults below their floor: with any, the run proves nothing.
+    `command` repeats it, with other seeds. `minimums` has the floor of each fault. `seconds` is the
+    elapsed time, `core_seconds` the processor time of all processes. `missed` has the faults below
+    their floor: with any, the run proves nothing.
     """
 
     commit: str
@@ -55,9 +56,11 @@ class Report(msgspec.Struct, frozen=True):
     processes: int
     seconds: float
     core_seconds: float
-    faults: dict[Fault, int]
-    missed: dict[Fault, int]
+    faults: dict[AnyFault, int]
+    missed: dict[AnyFault, int]
     failure: FailedHistory | None
+    minimums: dict[AnyFault, int] = {}
+    command: str = IMAGES.command
 
     @property
     def succeeded(self) -> bool:
@@ -102,7 +105,8 @@ def simulate(
     seed: int,
     histories: int,
     *,
-    components: Components = REAL,
+    kind: Kind = IMAGES,
+    components: Any = None,
     processes: int = 0,
     commit: str = "unknown",
     elapsed: Callable[[], float] = time.perf_counter,
@@ -116,7 +120,9 @@ def simulate(
     Args:
         seed: the seed of the first history.
         histories: the number of histories.
-        components: what the histories run; with several processes, they must be picklable.
+        kind: which histories.
+        components: what the histories run instead of the real components; with several processes,
+            they must be picklable.
         processes: the number of processes that run histories in parallel; 0: this process runs
             them, and ends if a history ends it.
         commit: the version of the code, for the report.
@@ -131,7 +137,7 @@ def simulate(
     end = seed + histories
     chunks = [range(at, min(at + CHUNK, end)) for at in range(seed, end, CHUNK)]
     with workers(processes) as its:
-        for chunk in _each(its, partial(_run, components), chunks):
+        for chunk in _each(its, partial(_run, kind, components), chunks):
             tally.update(chunk.tally)
             done += chunk.histories
             core_seconds += chunk.core_seconds
@@ -147,9 +153,11 @@ def simulate(
         processes=processes,
         seconds=round(seconds, 3),
         core_seconds=round(core_seconds, 3),
-        faults={fault: tally[fault] for fault in FAULTS},
-        missed=missed(tally, done) if failure is None else {},
+        faults={fault: tally[fault] for fault in kind.floors},
+        missed=missed(tally, done, kind.floors) if failure is None else {},
         failure=failure,
+        minimums=minimums(done, kind.floors),
+        command=kind.command,
     )
 
 
@@ -192,17 +200,21 @@ def _died(seed: int, why: str, *, histories: int = 1) -> _SeedRange:
     return _SeedRange(histories, Tally(), 0.0, failure)
 
 
-def _run(components: Components, seeds: range) -> _SeedRange:
+def _run(kind: Kind, components: Any, seeds: range) -> _SeedRange:
     """The task of a worker: run the histories of these seeds, and shrink the first that fails."""
     started = time.process_time()
     tally = Tally()
-    failure = next(filter(None, (_failure(seed, components, tally) for seed in seeds)), None)
+    failure = next(filter(None, (_failure(seed, kind, components, tally) for seed in seeds)), None)
     done = len(seeds) if failure is None else seeds.index(failure.seed) + 1
     return _SeedRange(done, tally, time.process_time() - started, failure)
 
 
 def broken_by(
-    planned: HistoryPlan, components: Components = REAL, tally: Tally | None = None
+    planned: Stepped,
+    components: Any = None,
+    tally: Tally | None = None,
+    *,
+    kind: Kind = IMAGES,
 ) -> str | None:
     """How the plan fails: the invariant that breaks, or an exception. None if every one holds.
 
@@ -211,7 +223,8 @@ def broken_by(
     """
 
     def run() -> None:
-        history = History(planned, components, tally)
+        parts = kind.components if components is None else components
+        history = kind.history(planned, parts, tally)
         try:
             history.run()
         finally:
@@ -242,31 +255,31 @@ def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
-def shrink(planned: HistoryPlan, components: Components = REAL) -> HistoryPlan:
+def shrink[P: Stepped](planned: P, components: Any = None, *, kind: Kind = IMAGES) -> P:
     """The plan with only those steps that are needed to break an invariant."""
     shorter = True
     while shorter:
         shorter = False
         for at in reversed(range(len(planned.steps))):
             candidate = without(planned, at)
-            if broken_by(candidate, components) is not None:
+            if broken_by(candidate, components, kind=kind) is not None:
                 planned, shorter = candidate, True
     return planned
 
 
-def _failure(seed: int, components: Components, tally: Tally) -> FailedHistory | None:
+def _failure(seed: int, kind: Kind, components: Any, tally: Tally) -> FailedHistory | None:
     """How the history of this seed fails, with the fewest steps; None if it does not."""
-    plans: list[HistoryPlan] = []
-    without_plan = _broken(lambda: plans.append(plan(seed)))
+    plans: list[Stepped] = []
+    without_plan = _broken(lambda: plans.append(kind.plan(seed)))
     if without_plan is not None:
         return FailedHistory(seed, without_plan, (), 0)
     (planned,) = plans
-    if broken_by(planned, components, tally) is None:
+    if broken_by(planned, components, tally, kind=kind) is None:
         return None
-    shortest = shrink(planned, components)
+    shortest = shrink(planned, components, kind=kind)
     return FailedHistory(
         seed=seed,
-        violation=str(broken_by(shortest, components)),
+        violation=str(broken_by(shortest, components, kind=kind)),
         steps=tuple(map(str, shortest.steps)),
         of_steps=len(planned.steps),
     )

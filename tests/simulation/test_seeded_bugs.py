@@ -9,15 +9,16 @@ from lockstep.simulation.history import History
 from lockstep.simulation.plan import plan, seeded_random
 from lockstep.simulation.run import broken_by
 from tests.simulation.rewired import rewired
-from tests.simulation.wrong_components import WRONG
 from tools.seeded_bugs import (
     DOCUMENT,
+    WRONG,
     Catch,
     Slipped,
     catches,
     caught_again,
     document,
     documented_seeds,
+    kind_of,
     used,
 )
 
@@ -36,7 +37,8 @@ def test_every_seeded_bug_is_caught_by_a_history_that_passes_with_the_real_parts
 ) -> None:
     catch = found[name]
     assert isinstance(catch, Catch)
-    assert broken_by(plan(catch.seed), REAL) is None
+    kind = kind_of(name)
+    assert broken_by(kind.plan(catch.seed), kind=kind) is None
 
 
 # That no seed before catches it is tested at night: a search of minutes.

@@ -4,16 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lockstep.local.tablestore.errors import TableStoreError
-from lockstep.local.tablestore.values import Key
+from lockstep.local.tablestore.values import Cell, Key
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is about to happen: a whole request (`key` is None), or what it does with one row."""
+    """What is about to happen: a whole request (`key` is None), or what it does with one row.
+
+    `cells` are the columns that it writes.
+    """
 
     operation: str
     table: str | None = None
     key: Key | None = None
+    cells: tuple[Cell, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

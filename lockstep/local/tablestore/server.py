@@ -51,10 +51,18 @@ def reply(
     """Answer one request. `headers` has lowercase names. It raises nothing for bad input."""
     try:
         check_signed(endpoint.account, path, headers, body, endpoint.now())
-        answer, status = _answer(endpoint, path.removeprefix("/"), body), 200
+        answer = _answer(endpoint, path.removeprefix("/"), body)
     except TableStoreError as error:
-        answer, status = pb.Error(code=error.code, message=error.message), error.status
-    return _signed(endpoint, path, headers, status, answer.SerializeToString())
+        return refusal(endpoint, path, headers, error)
+    return _signed(endpoint, path, headers, 200, answer.SerializeToString())
+
+
+def refusal(
+    endpoint: TableStoreEndpoint, path: str, headers: Mapping[str, str], error: TableStoreError
+) -> SignedReply:
+    """The answer to a request that is refused. `headers` has lowercase names."""
+    body = pb.Error(code=error.code, message=error.message).SerializeToString()
+    return _signed(endpoint, path, headers, error.status, body)
 
 
 def _answer(endpoint: TableStoreEndpoint, operation: str, body: bytes) -> Any:
@@ -147,8 +155,7 @@ class _TableStoreOperations:
 
     def _refused(self, request: Request, code: str, message: str) -> SignedReply:
         error = TableStoreError(code, message)
-        body = pb.Error(code=code, message=message).SerializeToString()
-        return _signed(self._endpoint, request.scope["path"], request.headers, error.status, body)
+        return refusal(self._endpoint, request.scope["path"], request.headers, error)
 
 
 def _response(answer: SignedReply) -> Response:

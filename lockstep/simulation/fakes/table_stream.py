@@ -47,6 +47,8 @@ class ItemChange(msgspec.Struct, frozen=True):
     by_time_to_live: bool = False
     old_is_ours: bool = True
     new_is_ours: bool = True
+    keys: Item | None = None
+    """The key of the item; None: the image id."""
 
     @property
     def name(self) -> ChangeName:
@@ -62,7 +64,7 @@ class ItemChange(msgspec.Struct, frozen=True):
     @property
     def _images(self) -> dict[str, Any]:
         """Keys, images and size, as both streams have them."""
-        keys: Item = {KEY: {"S": self.image_id}}
+        keys: Item = self.keys or {KEY: {"S": self.image_id}}
         images = [("NewImage", self.new), ("OldImage", self.old)]
         there: dict[str, Any] = {name: item for name, item in images if item is not None}
         size = item_bytes(keys) + sum(map(item_bytes, there.values()))
@@ -147,9 +149,12 @@ class TableStreamShard:
 class FakeTableStream:
     """The stream of a table. `accepted` has every record, in order."""
 
-    def __init__(self, label: str, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, label: str, *, now: Callable[[], float], first_number: int = _FIRST_NUMBER
+    ) -> None:
         """Begin an empty stream: `label` is its name in its ARN, after `table/`."""
         self.stream = label
+        self._first_number = first_number
         self.retention = RETENTION_SECONDS
         self.shards: dict[str, TableStreamShard] = {}
         self.accepted: list[TableStreamRecord] = []
@@ -161,7 +166,7 @@ class FakeTableStream:
     def tell(self, change: ItemChange) -> TableStreamRecord:
         """Append a change to the shard of its key."""
         shard = self._shard_of(change.image_id)
-        number = str(_FIRST_NUMBER + len(self.accepted))
+        number = str(self._first_number + len(self.accepted))
         told = change.in_table_stream(number)
         record = TableStreamRecord(
             stream=self.stream,
@@ -183,8 +188,16 @@ class FakeTableStream:
             while shard.trimmed < needed and records[shard.trimmed].arrived_at < before:
                 shard.trimmed += 1
 
+    def split(self) -> None:
+        """Split each open shard: it is closed, and two children continue it."""
+        parents = self._open
+        for one in parents:
+            one.closed = True
+        # A key at place `p` of `n` is at `p` or `p + n` of twice as many.
+        self._open = [self._new_shard(frozenset({one.shard_id})) for one in [*parents, *parents]]
+
     def _shard_of(self, image_id: str) -> TableStreamShard:
-        at = zlib.crc32(image_id.encode()) % PARTITIONS
+        at = zlib.crc32(image_id.encode()) % len(self._open)
         shard = self._open[at]
         if self._now() - shard.created >= SHARD_SECONDS:
             shard.closed = True

@@ -159,7 +159,7 @@ def _apply(
     table = endpoint.table(change.table)
     check_fits(table, change.row.key)
     check_writable(table)
-    fault = endpoint.faults(Attempt(change.kind, change.table, change.row.key))
+    fault = endpoint.faults(Attempt(change.kind, change.table, change.row.key, change.row.cells))
     if fault is not None and not fault.applied:
         raise fault.error
     key = ordered(change.row.key)
