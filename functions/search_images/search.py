@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from opensearchpy import OpenSearch
 
 from functions.search_images import cursor, filters, highlight, spelling
 from functions.search_images.clauses import correctable_words, highlight_query, matching
@@ -18,6 +17,9 @@ from functions.search_images.language import Query, parse_query
 from functions.search_images.ranking import NO_ALTERNATIVES, Alternatives, matched_fields
 from functions.search_images.spelling import Ask
 from functions.search_images.visible import shows
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
 
 Sort = Literal["relevance", "newest"]
 
@@ -147,13 +149,13 @@ class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
     sort: Sort = "relevance"
 
 
-def search(client: OpenSearch, alias_live: str, text: str, size: int = 10) -> SearchResult:
+def search(client: "OpenSearch", alias_live: str, text: str, size: int = 10) -> SearchResult:
     """The first page for a text, without filters; see `page`."""
     return page(client, alias_live, SearchRequest(text=text), size=size)
 
 
 def page(
-    client: OpenSearch,
+    client: "OpenSearch",
     alias_live: str,
     request: SearchRequest,
     *,
@@ -206,7 +208,7 @@ def page(
 
 
 def run_query(
-    client: OpenSearch, alias_live: str, body: Mapping[str, Any], *, copies: str | None = None
+    client: "OpenSearch", alias_live: str, body: Mapping[str, Any], *, copies: str | None = None
 ) -> dict[str, Any]:
     """Send a request with the time limit; return the complete answer.
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
-from opensearchpy import OpenSearch
 
 from functions.search_images import highlight, spelling
 from functions.search_images.filters import NOT_DELETED
@@ -23,6 +22,9 @@ from functions.search_images.ranking import (
 )
 from functions.search_images.search import run_query
 from functions.search_images.visible import shown, shows
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
 
 NAME = "name"
 
@@ -51,7 +53,7 @@ class Suggestions(msgspec.Struct, frozen=True):
     suggestions: list[Suggestion]
 
 
-def suggest(client: OpenSearch, alias_live: str, typed: str, size: int = 8) -> Suggestions:
+def suggest(client: "OpenSearch", alias_live: str, typed: str, size: int = 8) -> Suggestions:
     """Find names with all words of the text. Each word may be a prefix.
 
     A text without any word finds the names that begin with it.

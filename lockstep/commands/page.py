@@ -7,7 +7,7 @@ import click
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.options import examples
 from lockstep.page.proxy import PageError, application
-from lockstep.stack.use_cases.search import search_api
+from lockstep.stack.use_cases.search_api import search_api
 from lockstep.web.addresses import HOST
 from lockstep.web.server import listen, serve
 

@@ -16,6 +16,7 @@ from shared.clock import Clock
 if TYPE_CHECKING:
     import boto3
     from botocore.config import Config
+    from botocore.credentials import Credentials
     from opensearchpy import OpenSearch, Transport
     from opensearchpy.serializer import Deserializer
     from types_boto3_cloudformation import CloudFormationClient
@@ -154,13 +155,19 @@ class Clients:
             self.stack.endpoints.opensearch,
             self.stack.region,
             signing_credentials(
-                self.session.get_credentials, self.stack.region, self.stack.opensearch_signing
+                self._credentials,
+                self.stack.region,
+                self.stack.opensearch_signing,
             ),
             transport=self._checking_transport,
         )
         if deserializer is not None:
             client.transport.deserializer = deserializer
         return client
+
+    def _credentials(self) -> "Credentials | None":
+        """Credentials to sign with. A local stack asks for none, and so loads no boto3."""
+        return self.session.get_credentials()
 
     @cached_property
     def _checking_transport(self) -> "type[Transport]":

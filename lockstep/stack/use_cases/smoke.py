@@ -10,7 +10,7 @@ from lockstep.page.proxy import PageError
 from lockstep.stack.clients import Clients
 from lockstep.stack.smoke import Smoke, SmokeTest
 from lockstep.stack.use_cases.put import put
-from lockstep.stack.use_cases.search import search_api
+from lockstep.stack.use_cases.search_api import search_api
 from lockstep.stack.use_cases.stores import index_reader, table_reader
 
 
