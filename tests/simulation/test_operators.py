@@ -557,3 +557,33 @@ def test_a_rebuild_that_was_killed_after_its_end_copies_nothing_more() -> None:
     nodes.followed = nodes.add("images-000900", {}, {"number_of_shards": 1})
     operators.rebuilds.finish()
     assert nodes.followed is None
+
+
+@pytest.mark.parametrize("left", [0.01, 3_600.0])
+def test_a_tombstone_may_end_during_the_audit_of_the_guide(left: float) -> None:
+    history = History(quiet())
+    system, operators = history.system, history._operators  # noqa: SLF001 - as `finish` does
+    assert operators is not None
+    history.uploaders[0].put([("T0", "image.deleted")])
+    history.drain("write_to_dynamodb")
+    history.drain("write_to_es")
+    operators.promises.touch("T0")
+    del system.index.documents["T0"]
+    end = int(system.table.items["T0"]["expires_at"]["N"])
+    system.time.advance(end - left - system.time.now)
+    operators.finish()
+    assert ("T0" in system.index.documents) == (left > 1.0)
+
+
+def test_a_second_purge_may_remove_a_tombstone_that_ended_since_the_first() -> None:
+    history, tools, promises = stocked()
+    system = history.system
+    history.uploaders[0].put([("T0", "image.deleted")])
+    history.drain("write_to_dynamodb")
+    history.drain("write_to_es")
+    unused: Any = None
+    purges = Purges(tools, promises, commands(history, tools, promises)[0], *[unused] * 4)
+    end = int(system.table.items["T0"]["expires_at"]["N"])
+    system.time.advance(end - 0.01 - system.time.now)
+    purges.purge(faulty=False)
+    assert system.index.documents["T0"].source is None

@@ -102,11 +102,16 @@ class Guide:
         return False
 
     def _repair_and_answer(self, winner: Any) -> None:
-        """Audit once, if anything differs; repair, and answer what is left with the same report."""
+        """Audit once, if anything differs; repair, and answer what is left with the same report.
+
+        A tombstone may end during the audit: then nothing differs any more.
+        """
         if not self._differing():
             return
         self._tools.begin(faulty=False)
         differences = self._audits.audit(whole=True, faulty=False)
+        if not differences and not self._differing():
+            return
         if not differences:
             raise ViolationError("O6", f"without faults, an audit is unknown: {differences}")
         seen = self._promises.raw()

@@ -199,8 +199,15 @@ class Purges:
             self._note(before, wrote)
             # The time to live may have removed from the table what kept a tombstone in the index.
             alone = promises.others_wrote() == others and system.table.items == before.items
-            if len(tools.own_in_index) > wrote and alone:
-                raise ViolationError("O4", f"the same purge again wrote {tools.own_in_index[-1]}")
+            for one in tools.own_in_index[wrote:] if alone else ():
+                if not self._has_ended(before, one.image_id):
+                    raise ViolationError("O4", f"the same purge again wrote {one}")
+
+    def _has_ended(self, before: Raw, image_id: str) -> bool:
+        """Whether a tombstone of the index has ended since then."""
+        said = said_by_document(before.documents.get(image_id), whole=True)
+        now = self._system.time.now
+        return said is not None and said.is_over(now) and not said.is_over(before.now)
 
     def _note(self, before: Raw, wrote: int) -> None:
         """Note what a purge has removed.
