@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lockstep.commands.chosen_stack import connected, name_stack
+from lockstep.commands.chosen_stack import aws_session, name_stack
 from lockstep.commands.endings import NO
 from lockstep.commands.options import APPLY_HINT, NumberRange, apply_option, examples, json_option
 from lockstep.console.terminal import answers, notes, print_json, print_table
@@ -18,9 +18,9 @@ from lockstep.stack.alarms import (
     checked_alarms,
     read_alarms,
 )
-from lockstep.stack.clients import Clients
+from lockstep.stack.clients import AlarmClients
 from lockstep.stack.drill import Drill, Rang, planned
-from lockstep.stack.stack import STATE
+from lockstep.stack.stack import STATE, stack_outputs
 
 
 def _deployed_option[F: Callable[..., Any]](command: F) -> F:
@@ -48,7 +48,7 @@ def check_command(name: str, *, as_json: bool) -> None:
 
     Exit code 1: nobody is told of an alarm, or an address is not confirmed.
     """
-    clients = connected(name, STATE)
+    clients = _connected(name)
     found = checked_alarms(_alarms(clients, name), clients.sns, name)
     if as_json:
         print_json(found)
@@ -105,8 +105,8 @@ def drill_command(
     """Let alarms ring to see that they tell somebody.
 
     ALARM is the name of an alarm, such as errors-table. Without ALARM, one of each severity rings:
-    errors-table and outage. `outage` needs two minutes, because planned work may keep it silent
-    that long. Nothing else happens: no event and no store changes.
+    errors-table (of a replica, errors-replica) and outage. `outage` needs two minutes, because
+    planned work may keep it silent that long. Nothing else happens: no event and no store changes.
 
     Exit code 1: a topic did not get the message of an alarm.
     """
@@ -114,7 +114,7 @@ def drill_command(
         raise click.UsageError("give ALARM or --all, not both")
     if applies:
         name_stack(name, STATE)
-    clients = connected(name, STATE)
+    clients = _connected(name)
     alarms = _alarms(clients, name)
     wanted = _all_that_are_off(alarms) if every else alarm
     chosen = planned(alarms, wanted, name)
@@ -194,5 +194,12 @@ def _all_that_are_off(alarms: Sequence[StackAlarm]) -> Sequence[str]:
     return [one.name for one in telling if one.state != "ALARM"]
 
 
-def _alarms(clients: Clients, name: str) -> Sequence[StackAlarm]:
+def _connected(name: str) -> AlarmClients:
+    """The clients of a stack, of whichever template it is."""
+    clients = AlarmClients(aws_session())
+    stack_outputs(clients.cloudformation, name, clients.region)  # raises if it is not there
+    return clients
+
+
+def _alarms(clients: AlarmClients, name: str) -> Sequence[StackAlarm]:
     return read_alarms(clients.cloudformation, clients.cloudwatch, name)

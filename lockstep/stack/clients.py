@@ -185,6 +185,30 @@ class Clients:
         return boto3.Session(region_name=self.stack.region)
 
 
+class AlarmClients:
+    """The clients for the alarms of any deployed stack, and the clock of their use case."""
+
+    def __init__(self, session: "boto3.Session") -> None:
+        self.session = session
+        self.region = session.region_name
+        self.clock = SYSTEM_CLOCK.steady()
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        """The client of CloudFormation."""
+        return self.session.client("cloudformation", config=_config())
+
+    @cached_property
+    def cloudwatch(self) -> "CloudWatchClient":
+        """The client of the alarms."""
+        return self.session.client("cloudwatch", config=_config())
+
+    @cached_property
+    def sns(self) -> Any:
+        """The client of the topics."""
+        return self.session.client("sns", config=_config())
+
+
 class ReplicaClients:
     """The clients of a deployed stack of `template-tablestore.yaml`, and the clock of its use case.
 

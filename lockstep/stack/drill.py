@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # One alarm of each severity: what is told of the others takes the same way.
 USUAL = ("errors-table", OUTAGE)
+USUAL_OF_REPLICA = ("errors-replica", OUTAGE)
 REASON = "This is a drill of `lockstep alarms drill`: nothing is wrong."
 OVER = "The drill is over."
 # How often to look for a message, in seconds.
@@ -67,7 +68,8 @@ def planned(alarms: Sequence[StackAlarm], wanted: Sequence[str], stack: str) -> 
         raise DrillError(no_alarms(stack))
     by_name = {one.short: one for one in alarms} | {one.name: one for one in alarms}
     found = []
-    for name in wanted or USUAL:
+    usual = USUAL_OF_REPLICA if USUAL_OF_REPLICA[0] in by_name else USUAL
+    for name in wanted or usual:
         if name not in by_name:
             told = ", ".join(one.short for one in alarms if one.topics)
             raise DrillError(f"stack {stack} has no alarm {name!r}; it has {told}")

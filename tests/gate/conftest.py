@@ -25,7 +25,7 @@ from tests.gate.evaluator import EVERYTHING
 from tests.gate.gate import Gate
 from tests.gate.policies import EXAMPLE, HASHES, KEY
 from tests.gate.recorded import Recorded
-from tests.package.tools import TEMPLATE
+from tests.package.tools import REPLICA_TEMPLATE, TEMPLATE
 
 # The SDK's names of the services that the gate has other names for.
 _VARIABLES = {
@@ -126,6 +126,12 @@ def models_are_read_once() -> Iterator[None]:
 def template() -> Mapping[str, Any]:
     """template.yaml as SAM turns it into CloudFormation."""
     return translated(TEMPLATE, LOCAL_REGION)
+
+
+@pytest.fixture(scope="session")
+def replica_template() -> Mapping[str, Any]:
+    """template-tablestore.yaml as SAM turns it into CloudFormation."""
+    return translated(REPLICA_TEMPLATE, LOCAL_REGION)
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,8 @@ from tests.gate.conftest import GatedStack
 from tests.gate.policies import ACCESS_KEY
 from tests.gate.requests import REPLICA
 
-# The stack of a replica has no policies of people.
-REPLICATOR: tuple[str, ...] = ()
+# What a person has who may run a command: managed policies of template-tablestore.yaml.
+REPLICA_AUDITOR, REPLICA_OPERATOR = ("AuditorPolicy",), ("AuditorPolicy", "OperatorPolicy")
 MOMENT = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 
 
@@ -177,10 +177,10 @@ def _redrive_keys(gated: GatedStack) -> str | None:
 
 
 REPLICA_COMMANDS: Sequence[Command] = (
-    Command("tablestore load", REPLICATOR, _load, _replicated, repeats=True),
-    Command("tablestore purge", REPLICATOR, _purge_replica, _replicated, repeats=True),
-    Command("tablestore quarantine list", REPLICATOR, _list_keys, _set_aside, repeats=True),
-    Command("tablestore quarantine show", REPLICATOR, _show_key, _set_aside, repeats=True),
-    Command("tablestore redrive", REPLICATOR, _would_redrive, _set_aside, repeats=True),
-    Command("tablestore redrive --apply", REPLICATOR, _redrive_keys, _set_aside),
+    Command("tablestore load", REPLICA_AUDITOR, _load, _replicated, repeats=True),
+    Command("tablestore purge", REPLICA_AUDITOR, _purge_replica, _replicated, repeats=True),
+    Command("tablestore quarantine list", REPLICA_AUDITOR, _list_keys, _set_aside, repeats=True),
+    Command("tablestore quarantine show", REPLICA_AUDITOR, _show_key, _set_aside, repeats=True),
+    Command("tablestore redrive", REPLICA_AUDITOR, _would_redrive, _set_aside, repeats=True),
+    Command("tablestore redrive --apply", REPLICA_OPERATOR, _redrive_keys, _set_aside),
 )

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
-from lockstep.stack.stack import Stack
+from lockstep.stack.stack import REPLICA_CONSUMER, Stack
 from tests.gate.evaluator import Call
 from tests.gate.policies import log_group
 
@@ -83,7 +83,7 @@ DOMAIN = "lockstep-images"
 RESTORED = "lockstep-restored"
 API = "SearchApi"
 # The function of a replica in Table Store.
-REPLICA = "write-to-tablestore"
+REPLICA = REPLICA_CONSUMER
 
 
 def stack_arn(stack: Stack) -> str:

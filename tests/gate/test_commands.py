@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from lockstep.cli import main
-from lockstep.stack.stack import Endpoints, Stack
+from lockstep.stack.stack import Endpoints, LocalReplica, Stack
 from tests.gate.command import Command, CommandFailedError
 from tests.gate.commands import COMMANDS
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import allows, listed
 from tests.gate.guides import Right, policy_of, rights_in_guides
-from tests.gate.policies import HASHES, KEY, rendered
-from tests.gate.replica import REPLICATOR
-from tests.gate.requests import topic_arn
+from tests.gate.policies import ACCESS_KEY, HASHES, KEY, rendered
+from tests.gate.replica import REPLICA_COMMANDS, REPLICA_OPERATOR
+from tests.gate.requests import table_stream_arn, topic_arn
 from tests.unit.operator.command import commands_of
 
 # IAM's limit, without white space:
@@ -36,6 +36,7 @@ LONG = Stack(
     # With a stream of the table's changes, which has rights of its own.
     index_from="KinesisDataStreamsForDynamoDB",
     changes_stream="c" * 128,
+    replica=LocalReplica("r" * 255, "b" * 63),
 )
 NAMES = sorted({one.name for one in COMMANDS})
 PEOPLES = ("ProducerPolicy", "ReaderPolicy", "AuditorPolicy", "OperatorPolicy", "RestorePolicy")
@@ -46,6 +47,15 @@ LOCAL = {"demo", "down", "simulate", "up"}
 WHOLE = {
     "KmsKeyArn": KEY,
     "LogHashSecretArn": HASHES,
+    "PageTopicArn": topic_arn(LONG, "page"),
+    "TicketTopicArn": topic_arn(LONG, "ticket"),
+}
+
+# But for keys of the source and of the secret: the guide names them in its text.
+WHOLE_REPLICA = {
+    "SourceStreamArn": table_stream_arn(LONG, "2026-11-30T00:00:00.000"),
+    "OtsSecretArn": ACCESS_KEY,
+    "KmsKeyArn": KEY,
     "PageTopicArn": topic_arn(LONG, "page"),
     "TicketTopicArn": topic_arn(LONG, "ticket"),
 }
@@ -115,8 +125,24 @@ def test_the_policies_have_the_rights_of_the_commands_and_no_others(
     has = {name: _pairs(policies.managed(name)) for name in PEOPLES}
     used: dict[str, set[tuple[str, str]]] = {name: set() for name in PEOPLES}
     for command in COMMANDS:
-        if command.policies == REPLICATOR:
+        if command in REPLICA_COMMANDS:
             continue
+        needs = _pairs(policy_of(RIGHTS[command.name].whole, LONG))
+        assert needs <= set().union(*(has[one] for one in command.policies)), command.name
+        for one in command.policies:
+            used[one] |= needs & has[one]
+    assert used == has
+
+
+def test_the_policies_of_a_replica_have_the_rights_of_its_commands_and_no_others(
+    replica_template: Mapping[str, Any],
+) -> None:
+    """`lockstep alarms` is for its stack, too."""
+    policies = rendered(replica_template, LONG, **WHOLE_REPLICA)
+    has = {name: _pairs(policies.managed(name)) for name in REPLICA_OPERATOR}
+    used: dict[str, set[tuple[str, str]]] = {name: set() for name in has}
+    of_alarms = [one for one in COMMANDS if one.name.startswith("alarms ")]
+    for command in (*REPLICA_COMMANDS, *of_alarms):
         needs = _pairs(policy_of(RIGHTS[command.name].whole, LONG))
         assert needs <= set().union(*(has[one] for one in command.policies)), command.name
         for one in command.policies:
@@ -149,8 +175,14 @@ def test_each_command_has_a_table_of_its_rights() -> None:
     assert {name.split()[0] for name in NAMES} == commands_of(main).keys() - LOCAL
 
 
-def test_each_policy_fits_into_the_limit_of_iam(template: Mapping[str, Any]) -> None:
+def test_each_policy_fits_into_the_limit_of_iam(
+    template: Mapping[str, Any], replica_template: Mapping[str, Any]
+) -> None:
     policies = rendered(template, LONG, **WHOLE, OpenSearchDomainName="d" * 28)
-    for name in PEOPLES:
-        document = json.dumps(policies.managed(name), separators=(",", ":"))
+    keys = {"SourceKmsKeyArn": KEY, "OtsSecretKmsKeyArn": KEY}
+    of_replica = rendered(replica_template, LONG, **WHOLE_REPLICA, **keys)
+    whole = [(policies, name) for name in PEOPLES]
+    whole += [(of_replica, name) for name in REPLICA_OPERATOR]
+    for its, name in whole:
+        document = json.dumps(its.managed(name), separators=(",", ":"))
         assert len(document) <= LONGEST_POLICY, name

@@ -136,6 +136,8 @@ class Resolver:
                 return separator.join(text(item) for item in self.value(items, where))
             case "Fn::Select", [index, items]:
                 return self.value(items, where)[int(self.value(index, where))]
+            case "Fn::Split", [str(between), joined]:
+                return text(self.value(joined, where)).split(between)
             case "Fn::FindInMap", [table, row, column]:
                 return self._find(*(text(self.value(key, where)) for key in (table, row, column)))
             case _:

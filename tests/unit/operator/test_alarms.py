@@ -167,6 +167,8 @@ def test_a_stack_without_alarms_is_wrong_and_has_no_drill() -> None:
 def test_one_alarm_of_each_severity_is_planned() -> None:
     assert planned(ALL, [], STACK) == [ERRORS, TOLD]
     assert planned(ALL, ["images-errors-table"], STACK) == [ERRORS]
+    of_replica = alarm("errors-replica")
+    assert planned([of_replica, TOLD], [], STACK) == [of_replica, TOLD]
 
 
 @pytest.mark.parametrize(
