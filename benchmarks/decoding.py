@@ -22,6 +22,7 @@ from functions.write_to_es.document import document_from
 from lockstep.audit.audit import audit
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import Endpoints, Stack
+from lockstep.stores.image_state import Intact
 from lockstep.stores.index import WHOLE_DOCUMENTS_PER_PAGE, IndexReader
 from lockstep.stores.table import TableReader
 from lockstep.stream.kinesis import KinesisStream
@@ -244,25 +245,42 @@ class Index(Connection):
         return 200, {}, '{"pit_id": "p"}' if method == "POST" else "{}"
 
 
+def table(ids: int, *, by_shape: bool, whole: bool) -> TableReader:
+    """A reader of the table with these images."""
+    pages = list(scan_pages(ids))
+    given = iter(pages)
+    stack = Clients(STACK)
+    client = stack.dynamodb if by_shape else stack.new_dynamodb()
+    return TableReader(answering(client, lambda _: next(given)), STACK.table, whole=whole)
+
+
 def values(ids: int, *, by_shape: bool = True) -> None:
     """The pass of `lockstep audit --values`, from the answers of both stores to the result."""
-    pages, found = scan_pages(ids), list(search_pages(ids))
-    stack = Clients(STACK)
-    scanned = list(pages)
-    given = iter(scanned)
-    client = stack.dynamodb if by_shape else stack.new_dynamodb()
-    table = TableReader(answering(client, lambda _: next(given)), STACK.table, whole=True)
+    found = list(search_pages(ids))
     search = OpenSearch("http://127.0.0.1:1", connection_class=Index, pages=iter(found))
     index = IndexReader(search, STACK.index, whole=True)
-    result = audit(table, index, quarantined_images=list, clock=CLOCK)
+    items = table(ids, by_shape=by_shape, whole=True)
+    result = audit(items, index, quarantined_images=list, clock=CLOCK)
     if (result.result, result.table, result.index) != ("equal", ids, ids):
         sys.exit(f"the stores must be equal, but the audit found {result}")
 
 
-def only_pages(ids: int) -> None:
-    """Only make the pages of `values`."""
+def images(ids: int, *, by_shape: bool = True) -> None:
+    """The images of the table, as a rebuild and an import from a table read them."""
+    pages = table(ids, by_shape=by_shape, whole=False).pages(None)
+    if sum(isinstance(one, Intact) for page in pages for _, one in page.images) != ids:
+        sys.exit("an image is missing")
+
+
+def pages_of_table(ids: int) -> None:
+    """Only make the answers that `images` reads."""
     list(scan_pages(ids))
+
+
+def pages_of_stores(ids: int) -> None:
+    """Only make the answers that `values` reads."""
     list(search_pages(ids))
+    list(scan_pages(ids))
 
 
 WORK: Mapping[str, Callable[[int], None]] = {
@@ -272,25 +290,29 @@ WORK: Mapping[str, Callable[[int], None]] = {
     "table's stream, by the client": partial(changes, by_shape=False),
     "audit --values": values,
     "audit --values, by the client": partial(values, by_shape=False),
-    "pages of both stores": only_pages,
+    "rebuild, import": images,
+    "rebuild, import, by the client": partial(images, by_shape=False),
+    "pages of the table": pages_of_table,
+    "pages of both stores": pages_of_stores,
 }
-STREAMS = ("kinesis", "kinesis, by the client", "table's stream", "table's stream, by the client")
-AUDITS = ("audit --values", "audit --values, by the client")
+# What makes the answers of a part, if they are not the same at any length.
+MAKING = {"audit": "pages of both stores", "rebuild": "pages of the table"}
+
+
+def instructions(name: str) -> float:
+    """How many instructions this part takes for a record, or for an image."""
+    making = MAKING.get(name.partition(" ")[0].strip(","))
+    if making is None:
+        return counted("benchmarks.decoding", name, *COUNTED) / PAGE
+    whole, pages = (counted("benchmarks.decoding", one, *IDS) for one in (name, making))
+    return whole - pages
 
 
 def main() -> None:
     """Count each part, or those that are named."""
-    named = sys.argv[1:] or WORK
-    for name in STREAMS:
-        if name in named:
-            found = counted("benchmarks.decoding", name, *COUNTED) / PAGE
-            print(f"{name:<32}{found:>11,.0f} instructions per record", flush=True)
-    making = 0.0
-    for name in AUDITS:
-        if name in named:
-            making = making or counted("benchmarks.decoding", "pages of both stores", *IDS)
-            found = counted("benchmarks.decoding", name, *IDS) - making
-            print(f"{name:<32}{found:>11,.0f} instructions per id", flush=True)
+    parts = [name for name in WORK if name not in MAKING.values()]
+    for name in sys.argv[1:] or parts:
+        print(f"{name:<32}{instructions(name):>11,.0f} instructions each", flush=True)
 
 
 if __name__ == "__main__":

@@ -61,10 +61,10 @@ type ImageState = Absent | StoredImage
 
 def state_of_item(item: Mapping[str, Any]) -> StoredImage:
     """What the table holds, from an item in DynamoDB's low-level form."""
-    version, checked_version = _version_of(item.get("version"))
     try:
         change = change_in_item(item)
     except MalformedItemError as error:
+        version, checked_version = _version_of(item.get("version"))
         return Malformed(
             str(error),
             version,
