@@ -1,4 +1,4 @@
-"""The redrive of a replica: repairs each key that is set aside, then files its records away.
+"""The redrive of a replica: repairs each quarantined key, then files its records away.
 
 What a record holds is never written. The row becomes what the source has now, so a record may be
 late, come twice, or be forged. A record is moved to `redriven/` only when its key is settled: the
@@ -22,7 +22,7 @@ from lockstep.quarantine.reading import DOCUMENTS_AT_ONCE
 from lockstep.quarantine.records import ForeignObjectError
 from lockstep.stores.objects import Objects
 from lockstep.stores.writing import settled
-from lockstep.tablestore.set_aside import SetAside, SetAsideKey
+from lockstep.tablestore.quarantined_keys import KeyQuarantine, QuarantinedKey
 from shared.clock import Clock
 from shared.outcome import Applied, Duplicate, Refused
 from shared.pace import Pace
@@ -43,7 +43,7 @@ class FiledAway(msgspec.Struct, frozen=True):
 
 
 class KeptKey(msgspec.Struct, frozen=True):
-    """A key that stays set aside, and why."""
+    """A key that stays quarantined, and why."""
 
     id: str
     key: str
@@ -68,11 +68,11 @@ class KeyRedriveReport(msgspec.Struct, frozen=True):
 
 
 class KeyRedrive:
-    """Repairs keys that are set aside, and files their records away."""
+    """Repairs quarantined keys, and files their records away."""
 
     def __init__(
         self,
-        set_aside: SetAside,
+        quarantine: KeyQuarantine,
         objects: Objects,
         repair: SinkOf[Mapping[str, Any]],
         *,
@@ -84,7 +84,7 @@ class KeyRedrive:
         """Set up a redrive.
 
         Args:
-            set_aside: reads the records.
+            quarantine: reads the records.
             objects: their bucket.
             repair: makes rows what the source has; see `RowRepair`.
             clock: the clock.
@@ -92,7 +92,7 @@ class KeyRedrive:
             pace: limits the keys a second; None: no limit.
             keys_at_once: at most so many keys are repaired before their objects are moved.
         """
-        self._set_aside = set_aside
+        self._quarantine = quarantine
         self._objects = objects
         self._repair = repair
         self._clock = clock
@@ -101,7 +101,7 @@ class KeyRedrive:
         self._at_once = max(1, min(keys_at_once, AT_ONCE))
 
     def run(
-        self, keys: Sequence[SetAsideKey], on_progress: Callable[[int], None] = lambda _: None
+        self, keys: Sequence[QuarantinedKey], on_progress: Callable[[int], None] = lambda _: None
     ) -> KeyRedriveReport:
         """Redrive these keys.
 
@@ -150,7 +150,7 @@ class KeyRedrive:
             seconds=self._clock.elapsed() - began,
         )
 
-    def _file_objects(self, keys: Sequence[SetAsideKey], hows: Mapping[str, Settled]) -> int:
+    def _file_objects(self, keys: Sequence[QuarantinedKey], hows: Mapping[str, Settled]) -> int:
         """File away the objects of those keys that are settled."""
         at = rfc3339(dt.datetime.fromtimestamp(self._clock.now(), dt.UTC), "seconds")
         settled_at = {place: one.key for one in keys if one.key in hows for place in one.objects}
@@ -165,7 +165,7 @@ class KeyRedrive:
     def _is_about(self, key: str, place: str, body: bytes) -> bool:
         """Whether an object is still about this key: somebody may have replaced it meanwhile."""
         try:
-            return self._set_aside.record_in(place, body).partition_key == key
+            return self._quarantine.record_in(place, body).partition_key == key
         except ForeignObjectError:
             return False
 
@@ -183,7 +183,7 @@ class KeyRedrive:
             staying: dict[str, QuarantinedRecord] = {}
             for place, body in self._bodies(some):
                 try:
-                    records = self._set_aside.records_in(place, body)
+                    records = self._quarantine.records_in(place, body)
                 except (NotADocumentError, ForeignObjectError):
                     continue  # somebody has replaced it meanwhile
                 moving[place] = (body, None)

@@ -19,7 +19,7 @@ from tablestore import (
 
 from lockstep.local.tablestore.server import LocalTableStore
 from lockstep.stack.stack import REPLICA_CONSUMER
-from lockstep.tablestore.set_aside import key_id
+from lockstep.tablestore.quarantined_keys import key_id
 from shared.quarantine import QuarantinedRecord
 from tests.builders import table_record
 from tests.gate.command import WRITTEN, Command, new_images, printed, written
@@ -91,7 +91,7 @@ def _purge_replica(gated: GatedStack) -> str | None:
     return None if done["purged"] == 1 and row is None else f"{done}"
 
 
-def _set_aside(gated: GatedStack) -> None:
+def _quarantine(gated: GatedStack) -> None:
     """Two records are quarantined, and two are in a failure document; one of each is unfit."""
     _replicated(gated)
     stage = gated.stage
@@ -179,8 +179,8 @@ def _redrive_keys(gated: GatedStack) -> str | None:
 REPLICA_COMMANDS: Sequence[Command] = (
     Command("tablestore load", REPLICA_AUDITOR, _load, _replicated, repeats=True),
     Command("tablestore purge", REPLICA_AUDITOR, _purge_replica, _replicated, repeats=True),
-    Command("tablestore quarantine list", REPLICA_AUDITOR, _list_keys, _set_aside, repeats=True),
-    Command("tablestore quarantine show", REPLICA_AUDITOR, _show_key, _set_aside, repeats=True),
-    Command("tablestore redrive", REPLICA_AUDITOR, _would_redrive, _set_aside, repeats=True),
-    Command("tablestore redrive --apply", REPLICA_OPERATOR, _redrive_keys, _set_aside),
+    Command("tablestore quarantine list", REPLICA_AUDITOR, _list_keys, _quarantine, repeats=True),
+    Command("tablestore quarantine show", REPLICA_AUDITOR, _show_key, _quarantine, repeats=True),
+    Command("tablestore redrive", REPLICA_AUDITOR, _would_redrive, _quarantine, repeats=True),
+    Command("tablestore redrive --apply", REPLICA_OPERATOR, _redrive_keys, _quarantine),
 )

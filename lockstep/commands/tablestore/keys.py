@@ -1,4 +1,4 @@
-"""Printing the keys that are set aside."""
+"""Printing quarantined keys."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from lockstep.commands.cases import ROWS, age
 from lockstep.console.terminal import answers, cut, notes, print_table
 from lockstep.console.text import printable
 from lockstep.tablestore.key_states import Would
-from lockstep.tablestore.set_aside import FoundKeys, SetAsideKey
+from lockstep.tablestore.quarantined_keys import FoundKeys, QuarantinedKey
 from shared.outcome import Duplicate, Failed, Refused
 
 REASONS = ("malformed", "refused_by_store")
@@ -22,7 +22,7 @@ def for_programs(found: FoundKeys) -> dict[str, Any]:
     return {"keys": found.keys, "unreadable": found.unreadable}
 
 
-def show_keys(keys: Sequence[SetAsideKey], now: float) -> None:
+def show_keys(keys: Sequence[QuarantinedKey], now: float) -> None:
     """Print one row for each key, within the terminal or, elsewhere, 80 columns.
 
     Args:

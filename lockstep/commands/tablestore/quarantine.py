@@ -1,4 +1,4 @@
-"""`lockstep tablestore quarantine`: list and show the keys that are set aside."""
+"""`lockstep tablestore quarantine`: list and show the quarantined keys."""
 
 import datetime as dt
 from pathlib import Path
@@ -28,12 +28,12 @@ from lockstep.console.terminal import answers, cut, notes, print_json, print_tab
 from lockstep.console.text import printable
 from lockstep.quarantine.records import payload
 from lockstep.stack.use_cases.replica_quarantine import ReplicaQuarantine, key_with_id
-from lockstep.tablestore.set_aside import WantedKeys
+from lockstep.tablestore.quarantined_keys import WantedKeys
 
 
 @click.group("quarantine")
 def quarantine_group() -> None:
-    """List and show the keys that the consumer has set aside."""
+    """List and show the keys that the consumer has quarantined."""
 
 
 @quarantine_group.command(
@@ -55,10 +55,10 @@ def list_command(
     since: dt.datetime | None,
     as_json: bool,
 ) -> None:
-    """List the keys that are set aside, oldest first.
+    """List the quarantined keys, oldest first.
 
-    NAME is the stack that was deployed from template-tablestore.yaml. A key is set aside if one of
-    its records is quarantined, or in a failure document.
+    NAME is the stack that was deployed from template-tablestore.yaml. A key is quarantined if one
+    of its records is quarantined, or in a failure document.
     """
     clients, replica = replica_of(name, state, connections=1)
     with notes.status("reading the quarantine"):

@@ -1,4 +1,4 @@
-"""`lockstep tablestore redrive`: repair the keys that are set aside."""
+"""`lockstep tablestore redrive`: repair the quarantined keys."""
 
 import datetime as dt
 import sys
@@ -33,8 +33,8 @@ from lockstep.commands.tablestore.target import replica_of
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
 from lockstep.stack.use_cases.replica_quarantine import ReplicaQuarantine, key_with_id
+from lockstep.tablestore.quarantined_keys import WantedKeys
 from lockstep.tablestore.redrive import KeptKey, KeyRedriveReport
-from lockstep.tablestore.set_aside import WantedKeys
 
 # Nobody reads more than this; `--json` has all.
 SHOWN = 20
@@ -71,7 +71,7 @@ def redrive_command(
     applies: bool,
     as_json: bool,
 ) -> None:
-    """Repair the rows of the keys that are set aside.
+    """Repair the rows of the quarantined keys.
 
     NAME is the stack that was deployed from template-tablestore.yaml. Without IDs, all keys.
 
@@ -79,7 +79,7 @@ def redrive_command(
     written. A record moves to redriven/ in the bucket when its key is settled. Correct the item in
     the DynamoDB table first if Table Store cannot hold it.
 
-    Exit code 1: some keys stay set aside.
+    Exit code 1: some keys stay quarantined.
     """
     clients, replica = replica_of(name, state, connections=1)
     quarantine = ReplicaQuarantine(clients, replica)

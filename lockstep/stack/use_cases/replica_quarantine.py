@@ -1,4 +1,4 @@
-"""The quarantine of a replica: finds, shows and redrives the keys that are set aside."""
+"""The quarantine of a replica: finds, shows and redrives quarantined keys."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +19,14 @@ from lockstep.stack.stack import REPLICA_CONSUMER
 from lockstep.stores.items import TableItems
 from lockstep.stores.quick_objects import QuickObjects
 from lockstep.tablestore.key_states import KeyState, KeyStates
+from lockstep.tablestore.quarantined_keys import (
+    FoundKeys,
+    KeyQuarantine,
+    QuarantinedKey,
+    WantedKeys,
+)
 from lockstep.tablestore.redrive import KeyRedrive
 from lockstep.tablestore.repair import RowKey, RowRepair
-from lockstep.tablestore.set_aside import FoundKeys, SetAside, SetAsideKey, WantedKeys
 from lockstep.tablestore.stored_row import Cells
 from shared.outcome import Failed
 from shared.pace import Pace
@@ -29,7 +34,7 @@ from shared.quarantine import QuarantinedRecord
 
 
 class KeyIdError(UserError):
-    """An ID does not name exactly one key that is set aside."""
+    """An ID does not name exactly one quarantined key."""
 
 
 class ReplicaQuarantine:
@@ -46,25 +51,25 @@ class ReplicaQuarantine:
             clients.session,
             timeout=(CONNECT_SECONDS, READ_SECONDS),
         )
-        self._set_aside = SetAside(self._objects, self._executor, REPLICA_CONSUMER)
+        self._quarantine = KeyQuarantine(self._objects, self._executor, REPLICA_CONSUMER)
 
     def find(self, wanted: WantedKeys) -> FoundKeys:
-        """The keys that are set aside now."""
-        return self._set_aside.find(wanted)
+        """The keys that are quarantined now."""
+        return self._quarantine.find(wanted)
 
-    def records(self, one: SetAsideKey) -> Sequence[QuarantinedRecord]:
+    def records(self, one: QuarantinedKey) -> Sequence[QuarantinedRecord]:
         """The records of a key with their payloads, the oldest first.
 
         Raises:
             KeyIdError: somebody has replaced one of its objects meanwhile.
         """
         try:
-            found = [*self._set_aside.held(one)]
+            found = [*self._quarantine.held(one)]
         except ForeignObjectError as error:
             raise KeyIdError(f"{one.id}: one of its objects has changed: {error}") from error
         return sorted(found, key=lambda held: held.arrived_at)
 
-    def states(self, keys: Sequence[SetAsideKey]) -> Sequence[KeyState]:
+    def states(self, keys: Sequence[QuarantinedKey]) -> Sequence[KeyState]:
         """The keys as they are now in the source and in Table Store.
 
         Raises:
@@ -99,7 +104,7 @@ class ReplicaQuarantine:
         """
         clock = self._clients.clock
         return KeyRedrive(
-            self._set_aside,
+            self._quarantine,
             self._objects,
             self._repair,
             clock=clock,
@@ -113,7 +118,7 @@ class ReplicaQuarantine:
         return row_repair(self._clients, self._replica)
 
 
-def key_with_id(key_id: str, found: FoundKeys) -> SetAsideKey:
+def key_with_id(key_id: str, found: FoundKeys) -> QuarantinedKey:
     """The only key whose ID starts with this.
 
     Raises:
@@ -125,5 +130,5 @@ def key_with_id(key_id: str, found: FoundKeys) -> SetAsideKey:
     if keys:
         raise KeyIdError(f"{key_id}: {len(keys)} IDs start with this: add more characters")
     raise KeyIdError(
-        f"{key_id}: no key that is set aside has this ID: see `lockstep tablestore quarantine list`"
+        f"{key_id}: no quarantined key has this ID: see `lockstep tablestore quarantine list`"
     )

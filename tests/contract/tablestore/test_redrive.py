@@ -20,9 +20,9 @@ from functions.write_to_tablestore.requests import read_rows
 from lockstep.stores.items import TableItems
 from lockstep.stores.objects import BucketObjects, Objects
 from lockstep.tablestore.key_states import KeyStates
+from lockstep.tablestore.quarantined_keys import FoundKeys, KeyQuarantine, WantedKeys
 from lockstep.tablestore.redrive import KeyRedrive, KeyRedriveReport
 from lockstep.tablestore.repair import Mending
-from lockstep.tablestore.set_aside import FoundKeys, SetAside, WantedKeys
 from shared.outcome import Duplicate, Refused
 from shared.quarantine import QuarantinedRecord
 from shared.table_stream import keys_as_text
@@ -56,11 +56,11 @@ class Bucket:
         return [*self.objects.keys(prefix)]
 
     @property
-    def set_aside(self) -> SetAside:
-        return SetAside(self.objects, self.executor, CONSUMER)
+    def quarantine(self) -> KeyQuarantine:
+        return KeyQuarantine(self.objects, self.executor, CONSUMER)
 
     def find(self, wanted: WantedKeys = ALL) -> FoundKeys:
-        return self.set_aside.find(wanted)
+        return self.quarantine.find(wanted)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def redriven(
     found: FoundKeys | None = None,
 ) -> KeyRedriveReport:
     redrive = KeyRedrive(
-        bucket.set_aside,
+        bucket.quarantine,
         objects or bucket.objects,
         repair_of(source, replica),
         clock=clock(now=lambda: 1_800_000_000),
@@ -99,7 +99,7 @@ def redriven(
     return redrive.run((found or bucket.find()).keys)
 
 
-def set_aside(source: Source, replica: Replica, *at: int) -> None:
+def quarantine(source: Source, replica: Replica, *at: int) -> None:
     """Put items that Table Store cannot hold; their records go to quarantine."""
     for one in at:
         put(source, one, **UNFIT)
@@ -167,10 +167,10 @@ def given_up(bucket: Bucket, records: Sequence[Any], **fields: Any) -> str:
     return key
 
 
-def test_a_refused_record_is_set_aside_and_redriven_when_its_item_is_corrected(
+def test_a_refused_record_is_quarantined_and_redriven_when_its_item_is_corrected(
     source: Source, replica: Replica, bucket: Bucket
 ) -> None:
-    set_aside(source, replica, 1)
+    quarantine(source, replica, 1)
     [one] = bucket.find().keys
     assert msgspec.json.decode(one.key) == {"part": {"N": "-2"}, "sort": {"B": "AQD/"}}
     assert (one.reasons, one.records) == (("refused_by_store",), 1)
@@ -206,7 +206,7 @@ def test_a_refused_record_is_set_aside_and_redriven_when_its_item_is_corrected(
 def test_a_key_whose_row_the_stream_has_corrected_is_equal(
     source: Source, replica: Replica, bucket: Bucket
 ) -> None:
-    set_aside(source, replica, 1)
+    quarantine(source, replica, 1)
     put(source, 1)
     replica.deliver(*source.new_records())
     before = replica.row(primary(1))
@@ -430,10 +430,10 @@ def test_an_object_that_is_replaced_after_it_was_found_stays(
 def test_what_comes_into_the_bucket_meanwhile_is_for_the_next_redrive(
     source: Source, replica: Replica, bucket: Bucket
 ) -> None:
-    set_aside(source, replica, 1)
+    quarantine(source, replica, 1)
     put(source, 1)
     found = bucket.find()
-    set_aside(source, replica, 1)  # of the same key, after it was found
+    quarantine(source, replica, 1)  # of the same key, after it was found
     done = redriven(source, replica, bucket, found=found)
     assert (done.objects, len(done.kept)) == (0, 1)
     put(source, 1)
@@ -475,7 +475,7 @@ def _read(client: Any, keys: Any) -> Any:
 def test_keys_are_selected_by_id_reason_and_time(
     source: Source, replica: Replica, bucket: Bucket
 ) -> None:
-    set_aside(source, replica, 1)
+    quarantine(source, replica, 1)
     put(source, 2)
     given_up(bucket, source.new_records())
     found = bucket.find()

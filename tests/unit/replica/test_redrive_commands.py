@@ -13,9 +13,9 @@ from lockstep.commands.tablestore import redrive as redriving
 from lockstep.local.tablestore.store import TableFile
 from lockstep.stack.use_cases.replica_quarantine import ReplicaQuarantine
 from lockstep.tablestore.key_states import KeyState, KeyStates
+from lockstep.tablestore.quarantined_keys import KeyQuarantine, QuarantinedKey, key_id
 from lockstep.tablestore.redrive import KeyRedrive
 from lockstep.tablestore.repair import RowRepair
-from lockstep.tablestore.set_aside import SetAside, SetAsideKey, key_id
 from shared.quarantine import QuarantinedRecord
 from tests.builders import clock
 from tests.unit.operator.command import assert_one_line, lockstep
@@ -53,7 +53,7 @@ class Place:
         self.source = Items()
         self.objects = MemoryObjects()
 
-    def set_aside(self, position: int, key: str, detail: str = "refused") -> None:
+    def quarantine(self, position: int, key: str, detail: str = "refused") -> None:
         record = row_record(position, key, {"note": {"S": "of the record"}})
         held = QuarantinedRecord(
             function=CONSUMER,
@@ -82,7 +82,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         class InMemory(ReplicaQuarantine):
             def __init__(self, *_: Any) -> None:
                 self._objects: Any = place.objects
-                self._set_aside = SetAside(self._objects, executor, CONSUMER)
+                self._quarantine = KeyQuarantine(self._objects, executor, CONSUMER)
                 rows = rows_of(place.replica)
                 self._row_repair = RowRepair(
                     place.source,
@@ -94,13 +94,13 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
                 )
                 self._states = KeyStates(place.source, rows.read, self._row_repair, BY_ID)
 
-            def states(self, keys: Sequence[SetAsideKey]) -> Sequence[KeyState]:
+            def states(self, keys: Sequence[QuarantinedKey]) -> Sequence[KeyState]:
                 return self._states.of([one.item_key for one in keys])
 
             def redrive(self, rate: float | None) -> KeyRedrive:
                 assert rate is None
                 return KeyRedrive(
-                    self._set_aside,
+                    self._quarantine,
                     self._objects,
                     self._row_repair,
                     clock=its_clock,
@@ -118,9 +118,9 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def test_the_list_has_a_row_for_each_key(place: Place) -> None:
-    place.set_aside(1, "a", "the first reason")
-    place.set_aside(2, "a", "another")
-    place.set_aside(3, "b")
+    place.quarantine(1, "a", "the first reason")
+    place.quarantine(2, "a", "another")
+    place.quarantine(3, "b")
     place.objects.write("quarantine/write_to_tablestore/x.json", b"text")
     done = lockstep("tablestore", "quarantine", "list", *STACK)
     assert done.exit_code == 0
@@ -138,7 +138,7 @@ def test_the_list_has_a_row_for_each_key(place: Place) -> None:
 def test_a_key_is_shown_with_its_records_its_item_and_its_row(place: Place) -> None:
     place.source.put("a", note={"S": "of the item"})
     place.replica.deliver(row_record(1, "a", {"note": {"S": "of the row"}}))
-    place.set_aside(2, "a")
+    place.quarantine(2, "a")
     words = ("tablestore", "quarantine", "show", id_of("a")[:4], *STACK)
     said = lockstep(*words)
     assert said.exit_code == 0
@@ -152,7 +152,7 @@ def test_a_key_is_shown_with_its_records_its_item_and_its_row(place: Place) -> N
 
 def test_an_item_that_cannot_become_a_row_is_shown_with_its_types(place: Place) -> None:
     place.source.put("a", **UNFIT)
-    place.set_aside(1, "a")
+    place.quarantine(1, "a")
     said = lockstep("tablestore", "quarantine", "show", id_of("a"), *STACK)
     assert '{"N":"0.1234567890123456789"}' in said.stdout
     assert "is no Integer and no Double" in said.stdout
@@ -160,13 +160,13 @@ def test_an_item_that_cannot_become_a_row_is_shown_with_its_types(place: Place) 
 
 @pytest.mark.parametrize(
     ("key", "says"),
-    [("x", "no key that is set aside has this ID"), ("", "must not be empty")],
+    [("x", "no quarantined key has this ID"), ("", "must not be empty")],
 )
 @pytest.mark.parametrize("words", [("quarantine", "show"), ("redrive",)])
 def test_an_id_of_no_key_is_one_line(
     place: Place, words: tuple[str, ...], key: str, says: str
 ) -> None:
-    place.set_aside(1, "a")
+    place.quarantine(1, "a")
     assert_one_line(lockstep("tablestore", *words, key, *STACK), says)
 
 
@@ -174,7 +174,7 @@ def test_without_apply_a_redrive_says_what_it_would_do_and_does_nothing(place: P
     place.source.put("a")
     place.source.put("b", **UNFIT)
     for at, key in enumerate("abc"):
-        place.set_aside(at, key)
+        place.quarantine(at, key)
     before = dict(place.objects.kept)
     done = lockstep("tablestore", "redrive", *STACK)
     assert done.exit_code == 1
@@ -191,7 +191,7 @@ def test_a_redrive_repairs_the_keys_and_says_what_stays(place: Place) -> None:
     place.source.put("a", note={"S": "of the item"})
     place.source.put("b", **UNFIT)
     for at, key in enumerate("abc"):
-        place.set_aside(at, key)
+        place.quarantine(at, key)
     done = lockstep("tablestore", "redrive", "--apply", *STACK)
     assert done.exit_code == 1
     assert "1 key repaired, 1 equal already, 1 stay, 0.0 s" in done.stdout
@@ -211,7 +211,7 @@ def test_only_the_named_keys_are_redriven(place: Place) -> None:
     place.source.put("a")
     place.source.put("b")
     for at, key in enumerate("ab"):
-        place.set_aside(at, key)
+        place.quarantine(at, key)
     done = lockstep("tablestore", "redrive", "--apply", "--json", id_of("b"), *STACK)
     assert done.exit_code == 0
     assert msgspec.json.decode(done.stdout)["report"]["repaired"] == 1

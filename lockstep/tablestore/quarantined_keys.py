@@ -1,4 +1,4 @@
-"""What the consumer of a replica has set aside: the keys of items whose rows may be behind.
+"""What the consumer of a replica has quarantined: the keys of items whose rows may be behind.
 
 A quarantined record, and each record of a failure document, says only: this key. What else it says
 is shown, and never written: a record may be late, come twice, or be forged.
@@ -24,8 +24,8 @@ ID_LENGTH = 10
 _TYPES = frozenset({"S", "N", "B"})
 
 
-class SetAsideKey(msgspec.Struct, frozen=True):
-    """A key that is set aside, with all of its records.
+class QuarantinedKey(msgspec.Struct, frozen=True):
+    """A quarantined key, with all of its records.
 
     Attributes:
         id: short, always the same for one key.
@@ -34,7 +34,7 @@ class SetAsideKey(msgspec.Struct, frozen=True):
         detail: that of the first record.
         records: how many.
         arrived_at: when the first change was, in milliseconds since 1970.
-        quarantined_at: when the first record was set aside, in RFC 3339.
+        quarantined_at: when the first record was quarantined, in RFC 3339.
         objects: the quarantined records.
         documents: the failure documents that have records of this key.
     """
@@ -56,9 +56,9 @@ class SetAsideKey(msgspec.Struct, frozen=True):
 
 
 class FoundKeys(msgspec.Struct, frozen=True):
-    """All keys that are set aside, the oldest first, and what cannot be read."""
+    """All quarantined keys, the oldest first, and what cannot be read."""
 
-    keys: Sequence[SetAsideKey]
+    keys: Sequence[QuarantinedKey]
     unreadable: Sequence[Unreadable]
 
 
@@ -69,7 +69,7 @@ class WantedKeys(msgspec.Struct, frozen=True):
     reason: str | None = None
     since: dt.datetime | None = None
 
-    def __contains__(self, one: SetAsideKey) -> bool:
+    def __contains__(self, one: QuarantinedKey) -> bool:
         return (
             (not self.ids or one.id.startswith(self.ids))
             and self.reason in (None, *one.reasons)
@@ -77,7 +77,7 @@ class WantedKeys(msgspec.Struct, frozen=True):
         )
 
 
-class SetAside:
+class KeyQuarantine:
     """The bucket of a replica's quarantine."""
 
     def __init__(self, objects: Objects, executor: Executor, consumer: str) -> None:
@@ -93,7 +93,7 @@ class SetAside:
         self._consumer = consumer
 
     def find(self, wanted: WantedKeys) -> FoundKeys:
-        """The keys that are set aside now. Reads every object once; keeps no payload in memory."""
+        """The keys that are quarantined now. Reads every object once, and keeps no payload."""
         seen: defaultdict[str, list[_SeenRecord]] = defaultdict(list)
         unreadable: list[Unreadable] = []
 
@@ -136,7 +136,7 @@ class SetAside:
             for one in table_records_in(document)
         ]
 
-    def held(self, one: SetAsideKey) -> Iterable[QuarantinedRecord]:
+    def held(self, one: QuarantinedKey) -> Iterable[QuarantinedRecord]:
         """The records of a key with their payloads, as far as nobody has moved them."""
         for place in one.objects:
             body = self._objects.read(place)
@@ -183,10 +183,10 @@ class _SeenRecord(msgspec.Struct, frozen=True):
     document: str | None
 
 
-def _key(text: str, seen: Sequence[_SeenRecord]) -> SetAsideKey:
+def _key(text: str, seen: Sequence[_SeenRecord]) -> QuarantinedKey:
     seen = sorted(seen, key=lambda one: parse_time(one.held.quarantined_at))
     first = seen[0].held
-    return SetAsideKey(
+    return QuarantinedKey(
         id=key_id(text),
         key=text,
         reasons=tuple(dict.fromkeys(one.held.reason for one in seen)),
