@@ -139,6 +139,57 @@ def test_an_item_that_is_removed_from_the_table_leaves_a_tombstone(replicating: 
     assert row(replicating, "removed", LIVING) is None
 
 
+def test_an_item_that_the_replica_cannot_hold_is_set_aside_and_redriven(
+    replicating: Shell,
+) -> None:
+    """It is written past the producer. Only the replica reads the stream of the table."""
+    stack = read_local(replicating.state)
+    dynamodb = Clients(stack).dynamodb
+    key = {KEY: {"S": "unfit"}}
+    words = ("tablestore", "quarantine")
+    assert replicating.json(*words, "list")["keys"] == []
+    unfit = {"N": "0.1234567890123456789"}
+    dynamodb.put_item(TableName=stack.table, Item=key | {"n": unfit})
+    try:
+        replicating.run("status", "--wait", "240")
+        [one] = replicating.json(*words, "list")["keys"]
+        assert (one["key"], one["reasons"]) == ('{"image_id":{"S":"unfit"}}', ["refused_by_store"])
+        shown = replicating.json(*words, "show", one["id"])
+        assert (shown["would"], shown["item"]["n"], shown["row"]) == ("refused", unfit, None)
+        stays = replicating.json("tablestore", "redrive", "--apply", code=1)
+        assert "is no Integer and no Double" in stays["report"]["kept"][0]["detail"]
+        assert row(replicating, "unfit") is None
+
+        # While the consumer is stopped, only the redrive can write the corrected item.
+        consumer = replicating.processes()[REPLICA_CONSUMER]
+        consumer.suspend()
+        try:
+            dynamodb.put_item(TableName=stack.table, Item=key | {"n": {"N": "0.5"}})
+            would = replicating.json("tablestore", "redrive")["would"]
+            assert would == {"repair": 1}
+            report = replicating.json("tablestore", "redrive", "--apply")["report"]
+            assert (report["repaired"], report["objects"], report["kept"]) == (1, 1, [])
+            repaired = row(replicating, "unfit")
+            assert repaired is not None
+            assert repaired["n"] == 0.5
+        finally:
+            consumer.resume()
+        again = replicating.json("tablestore", "redrive", "--apply")["report"]
+        assert (again["repaired"], again["equal"], again["objects"]) == (0, 0, 0)
+    finally:
+        dynamodb.delete_item(TableName=stack.table, Key=key)
+    replicating.run("status", "--wait", "240")
+    assert row(replicating, "unfit", LIVING) is None
+
+
+def test_a_purge_leaves_tombstones_that_are_not_expired(replicating: Shell) -> None:
+    before = row(replicating, "unfit")
+    assert before is not None
+    done = replicating.json("tablestore", "purge", "--apply")
+    assert (done["finished"], done["expired"], done["malformed"]) == (True, 0, 0)
+    assert row(replicating, "unfit") == before
+
+
 def test_an_outage_of_the_table_store_holds_back_only_its_consumer(replicating: Shell) -> None:
     store = replicating.processes()["tablestore"]
     store.send_signal(signal.SIGSTOP)
