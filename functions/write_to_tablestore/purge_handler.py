@@ -13,7 +13,6 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from doors.clock import SYSTEM_CLOCK
 from doors.log import new_logger
@@ -122,12 +121,9 @@ def purge(
 
 def _take(s3: Any, bucket: str, table: str) -> str | None:
     """Where the last purge of this table stopped; None: at the beginning. Deletes the object."""
-    try:
-        body = s3.get_object(Bucket=bucket, Key=POSITION)["Body"].read()
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
-            return None
-        raise
+    if not s3.list_objects_v2(Bucket=bucket, Prefix=POSITION, MaxKeys=1)["KeyCount"]:
+        return None
+    body = s3.get_object(Bucket=bucket, Key=POSITION)["Body"].read()
     s3.delete_object(Bucket=bucket, Key=POSITION)
     kept = msgspec.json.decode(body, type=_Kept)
     return kept.position if kept.table == table else None

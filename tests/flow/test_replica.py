@@ -139,7 +139,7 @@ def test_an_item_that_is_removed_from_the_table_leaves_a_tombstone(replicating: 
     assert row(replicating, "removed", LIVING) is None
 
 
-def test_an_item_that_the_replica_cannot_hold_is_set_aside_and_redriven(
+def test_an_item_that_the_replica_cannot_hold_is_quarantined_and_redriven(
     replicating: Shell,
 ) -> None:
     """It is written past the producer. Only the replica reads the stream of the table."""

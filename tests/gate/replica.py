@@ -32,7 +32,7 @@ REPLICA_AUDITOR, REPLICA_OPERATOR = ("AuditorPolicy",), ("AuditorPolicy", "Opera
 MOMENT = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 
 
-def _replicated(gated: GatedStack) -> None:
+def replicated(gated: GatedStack) -> None:
     """The table has images and a stream."""
     written(gated)
     gated.stage.clients.dynamodb.update_table(
@@ -42,7 +42,7 @@ def _replicated(gated: GatedStack) -> None:
 
 
 @contextmanager
-def _replica(gated: GatedStack) -> Iterator[Any]:
+def a_replica(gated: GatedStack) -> Iterator[Any]:
     """A client of a Table Store of this run, with an empty table, and a stack that writes it."""
     clients, stack = gated.stage.clients, gated.stage.stack
     described = clients.dynamodb.describe_table(TableName=stack.table)["Table"]
@@ -65,35 +65,41 @@ def _replica(gated: GatedStack) -> Iterator[Any]:
         yield client
 
 
-def _row(client: Any, image_id: str) -> Any:
+def row_of(client: Any, image_id: str) -> Any:
+    """The row of an image; None if there is none."""
     return client.get_row("images", [("image_id", image_id)], max_version=1)[1]
 
 
 def _load(gated: GatedStack) -> str | None:
     """Load the table into a Table Store of this run."""
-    with _replica(gated) as client:
+    with a_replica(gated) as client:
         done = printed(gated, "tablestore", "load", "--apply")
-        row = _row(client, "T0")
+        row = row_of(client, "T0")
     return None if done["written"] == len(new_images(WRITTEN)) and row else f"{done}"
 
 
+def put_tombstone(client: Any, image_id: str) -> None:
+    """Put a tombstone that is past its time."""
+    tombstone = [
+        ("lockstep_version", f"2026-11-30T01:23:45.678/{1:040d}"),
+        ("lockstep_at", 1),
+        ("lockstep_deleted", True),
+        ("lockstep_purge_at", 1),
+    ]
+    client.put_row("images", Row([("image_id", image_id)], tombstone), Condition("IGNORE"))
+
+
 def _purge_replica(gated: GatedStack) -> str | None:
-    with _replica(gated) as client:
-        tombstone = [
-            ("lockstep_version", f"2026-11-30T01:23:45.678/{1:040d}"),
-            ("lockstep_at", 1),
-            ("lockstep_deleted", True),
-            ("lockstep_purge_at", 1),
-        ]
-        client.put_row("images", Row([("image_id", "T0")], tombstone), Condition("IGNORE"))
+    with a_replica(gated) as client:
+        put_tombstone(client, "T0")
         done = printed(gated, "tablestore", "purge", "--apply")
-        row = _row(client, "T0")
+        row = row_of(client, "T0")
     return None if done["purged"] == 1 and row is None else f"{done}"
 
 
 def _quarantine(gated: GatedStack) -> None:
     """Two records are quarantined, and two are in a failure document; one of each is unfit."""
-    _replicated(gated)
+    replicated(gated)
     stage = gated.stage
     unfit = {"image_id": {"S": "unfit"}, "n": {"N": "0.1234567890123456789"}}
     stage.clients.dynamodb.put_item(TableName=stage.stack.table, Item=unfit)
@@ -148,13 +154,13 @@ def _put_object(gated: GatedStack, key: str, body: bytes) -> None:
 
 
 def _list_keys(gated: GatedStack) -> str | None:
-    with _replica(gated):
+    with a_replica(gated):
         found = printed(gated, "tablestore", "quarantine", "list")
     return None if (len(found["keys"]), found["unreadable"]) == (3, []) else f"{found}"
 
 
 def _show_key(gated: GatedStack) -> str | None:
-    with _replica(gated):
+    with a_replica(gated):
         found = printed(
             gated, "tablestore", "quarantine", "show", key_id('{"image_id":{"S":"T0"}}')
         )
@@ -162,23 +168,23 @@ def _show_key(gated: GatedStack) -> str | None:
 
 
 def _would_redrive(gated: GatedStack) -> str | None:
-    with _replica(gated):
+    with a_replica(gated):
         found = printed(gated, "tablestore", "redrive", code=1)
     return None if found["would"] == {"repair": 2, "refused": 1} else f"{found}"
 
 
 def _redrive_keys(gated: GatedStack) -> str | None:
-    with _replica(gated) as client:
+    with a_replica(gated) as client:
         report = printed(gated, "tablestore", "redrive", "--apply", code=1)["report"]
-        row = _row(client, "T0")
+        row = row_of(client, "T0")
     done = {name: report[name] for name in ("repaired", "objects", "documents", "split")}
     expected = {"repaired": 2, "objects": 1, "documents": 1, "split": 1}
     return None if done == expected and row else f"{report}"
 
 
 REPLICA_COMMANDS: Sequence[Command] = (
-    Command("tablestore load", REPLICA_AUDITOR, _load, _replicated, repeats=True),
-    Command("tablestore purge", REPLICA_AUDITOR, _purge_replica, _replicated, repeats=True),
+    Command("tablestore load", REPLICA_AUDITOR, _load, replicated, repeats=True),
+    Command("tablestore purge", REPLICA_AUDITOR, _purge_replica, replicated, repeats=True),
     Command("tablestore quarantine list", REPLICA_AUDITOR, _list_keys, _quarantine, repeats=True),
     Command("tablestore quarantine show", REPLICA_AUDITOR, _show_key, _quarantine, repeats=True),
     Command("tablestore redrive", REPLICA_AUDITOR, _would_redrive, _quarantine, repeats=True),

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
@@ -15,6 +16,7 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from doors import stream
+from doors.clock import SYSTEM_CLOCK
 from functions.search_images import handler as search
 from functions.write_to_dynamodb import handler as table
 from functions.write_to_dynamodb.table_on_deployment import accept
@@ -24,16 +26,20 @@ from functions.write_to_es.connect import connect
 from functions.write_to_es.engine import check_engine
 from functions.write_to_es.index import definition, ensure_index
 from functions.write_to_es.settings import IndexSettings
+from functions.write_to_tablestore import purge_handler
 from lockstep.local.mapping.invocation import stream_arn
+from lockstep.local.mapping.translation import translated
 from lockstep.nightly import handler as nightly
-from lockstep.stack.stack import IndexFrom
+from lockstep.stack.stack import LOCAL_REGION, IndexFrom
 from tests.builders import CHANGES_STREAM, image, image_event, kinesis_records, restored_table
 from tests.contract.repair.hand import Hand, a_change
 from tests.gate.commands import differing
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import Call, allows, listed
-from tests.gate.policies import EXAMPLE, KEY, rendered
+from tests.gate.policies import ACCESS_KEY, EXAMPLE, KEY, rendered
+from tests.gate.replica import a_replica, put_tombstone, replicated, row_of
 from tests.gate.requests import RESTORED
+from tests.package.tools import REPLICA_TEMPLATE, TEMPLATE
 from tools.sample_events import requests
 
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaKinesisExecutionRole.html
@@ -89,8 +95,9 @@ class Function(NamedTuple):
     """The role of a function, and a run of its code that raises if it fails.
 
     `not_its_own`: actions of the role that only Lambda uses, to read the stream, to write failure
-    documents, logs and traces. `index_from` and `parameters` are those of the stack.
-    `prepare` brings a stack into a state in which the function uses each of its rights.
+    documents, logs and traces. `index_from` and `parameters` are those of the stack, which is
+    deployed from `template`. `prepare` brings a stack into a state in which the function uses each
+    of its rights.
     """
 
     role: str
@@ -99,6 +106,7 @@ class Function(NamedTuple):
     index_from: IndexFrom = "Kinesis"
     parameters: Mapping[str, str] = {}
     prepare: Callable[[GatedStack], None] = lambda _: None
+    template: Path = TEMPLATE
 
 
 def _consume(handle: Callable[..., Any], check: Callable[[], None], _: GatedStack) -> None:
@@ -193,6 +201,33 @@ def _audit(gated: GatedStack) -> None:
     assert report["audit"]["warnings"] == [], report
 
 
+def _purge_replica(gated: GatedStack) -> None:
+    """It goes on from where it stopped, deletes a tombstone, and stops again before the end."""
+    with a_replica(gated) as client:
+        for at in range(101):  # a limited purge looks at 100 rows
+            put_tombstone(client, f"T{at:03d}")
+        bucket, begin = gated.stage.stack.bucket, '[{"image_id":{"S":"T000"}}]'
+        kept = msgspec.json.encode({"table": "images", "position": begin})
+        with gated.everything_allowed():
+            gated.stage.clients.s3.put_object(Bucket=bucket, Key=purge_handler.POSITION, Body=kept)
+        # One page, and the request that deletes what it has.
+        left = [purge_handler.MARGIN_SECONDS + 1.0] * 2
+        done = purge_handler.purge(
+            {**gated.recorded.replica, "PURGE_READ_UNITS": "1000000"},
+            boto3.client,
+            SYSTEM_CLOCK,
+            remaining=lambda: left.pop() if left else 0,
+            logger=purge_handler.logger,
+            metrics=purge_handler.metrics,
+        )
+        assert (done.purged, done.finished) == (100, False), done
+        assert row_of(client, "T100") is not None
+    with gated.everything_allowed():
+        found = gated.stage.clients.s3.get_object(Bucket=bucket, Key=purge_handler.POSITION)
+        assert b"T100" in found["Body"].read()
+        gated.stage.clients.s3.delete_object(Bucket=bucket, Key=purge_handler.POSITION)
+
+
 OF_A_CONSUMER = KINESIS_READS | DESTINATION | LOGS | TRACES | WITH_KEY
 FUNCTIONS = {
     "WriteToDynamodb": Function(
@@ -211,6 +246,14 @@ FUNCTIONS = {
         "StackWatcherRole", _watch, LOGS | TRACES, parameters={"AlarmEmail": "a@example.com"}
     ),
     "NightlyAudit": Function("NightlyAuditRole", _audit, LOGS | TRACES, prepare=differing),
+    "ReplicaPurge": Function(
+        "ReplicaPurgeRole",
+        _purge_replica,
+        LOGS | TRACES,
+        parameters={"OtsSecretArn": ACCESS_KEY},
+        prepare=replicated,
+        template=REPLICA_TEMPLATE,
+    ),
     "TableOnDeployment": Function(
         "TableOnDeploymentRole",
         _accept,
@@ -241,7 +284,7 @@ def environment(gated: GatedStack, patch: pytest.MonkeyPatch) -> Iterator[None]:
         "AWS_DEFAULT_REGION": stack.region,
     }
     # It reads its variables at the import.
-    for metrics in (stream.metrics, nightly.metrics):
+    for metrics in (stream.metrics, nightly.metrics, purge_handler.metrics):
         patch.setattr(metrics.provider, "namespace", "Lockstep/gate")
     with patch.context() as patched:
         for name, value in (gated.environment | variables).items():
@@ -284,6 +327,8 @@ def test_a_function_needs_exactly_the_rights_of_its_role(
 ) -> None:
     function, gated = FUNCTIONS[name], new_gated()
     Hand(gated.stage).write_both(a_change("T0", 1, "first"))
+    if function.template != TEMPLATE:
+        template = translated(function.template, LOCAL_REGION)
     stack = msgspec.structs.replace(gated.stage.stack, index_from=function.index_from)
     more = {"KmsKeyArn": KEY, "Tracing": "yes", **function.parameters}
     policies = rendered(template, stack, **more)

@@ -134,6 +134,8 @@ class Resolver:
                 return self._substitute(pattern, self.value(known, where), where)
             case "Fn::Join", [str(separator), items]:
                 return separator.join(text(item) for item in self.value(items, where))
+            case "Fn::Split", [str(separator), whole]:
+                return text(self.value(whole, where)).split(separator)
             case "Fn::Select", [index, items]:
                 return self.value(items, where)[int(self.value(index, where))]
             case "Fn::Split", [str(between), joined]:

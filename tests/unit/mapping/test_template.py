@@ -69,6 +69,7 @@ Resources:
           EITHER: !If [Either, "yes", "no"]
           ABSENT: !If [Never, "yes", !Ref AWS::NoValue]
           JOINED: !Join ["-", [a, !Ref Batch, !Select [1, [x, y]]]]
+          SPLIT: !Select [2, !Split [":", !GetAtt AnyTable.Arn]]
           FOUND: !FindInMap [Days, !Ref Batch, long]
           SUBSTITUTED: !Sub ["${Given}/${AnyStream.Arn}", {Given: !Ref Stage}]
           FLAG: true
@@ -107,6 +108,7 @@ def test_the_function_sees_local_names_for_what_the_template_makes(tmp_path: Pat
         "BOTH": "yes",
         "EITHER": "yes",
         "JOINED": "a-7-y",
+        "SPLIT": "dynamodb",
         "FOUND": "30",
         "SUBSTITUTED": f"test/{STREAM_ARN}",
         "FLAG": "true",
