@@ -132,6 +132,13 @@ class Resolver:
                 return self._substitute(pattern, {}, where)
             case "Fn::Sub", [str(pattern), dict(known)]:
                 return self._substitute(pattern, self.value(known, where), where)
+            case "Fn::FindInMap", [table, row, column]:
+                return self._find(*(text(self.value(key, where)) for key in (table, row, column)))
+            case _:
+                return self._listing(name, argument, where)
+
+    def _listing(self, name: str, argument: Any, where: str) -> Any:
+        match name, argument:
             case "Fn::Join", [str(separator), items]:
                 return separator.join(text(item) for item in self.value(items, where))
             case "Fn::Split", [str(separator), whole]:
@@ -140,8 +147,6 @@ class Resolver:
                 return self.value(items, where)[int(self.value(index, where))]
             case "Fn::Split", [str(between), joined]:
                 return text(self.value(joined, where)).split(between)
-            case "Fn::FindInMap", [table, row, column]:
-                return self._find(*(text(self.value(key, where)) for key in (table, row, column)))
             case _:
                 return self._logic(name, argument, where)
 
