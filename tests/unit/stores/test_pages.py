@@ -120,7 +120,7 @@ def test_a_page_with_a_foreign_document_is_decoded_as_by_the_client(fields: Any)
         b"{",
         b'{"__type": "ThrottlingException"}',
         b"\xff",
-        b'{"Items": [{"image_id": {"S": "\xc3',
+        b'{"Items": [{"image_id": {"S": "\xff"}}]}',
     ],
 )
 def test_an_answer_that_is_not_a_page_is_left_to_the_client(body: bytes) -> None:
