@@ -34,6 +34,9 @@ SKIPPED = pytest.StashKey[dict[str, str]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--rows", type=int, default=200, help="items of the table that a replica follows"
+    )
+    parser.addoption(
         "--no-skips", action="store_true", help="a skipped test fails the run and is named"
     )
     parser.addoption(

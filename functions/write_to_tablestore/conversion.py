@@ -72,13 +72,22 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
             ConversionError: Table Store cannot hold it.
         """
         if keys.keys() != set(self.primary_key):
-            raise OtherKeyError(
-                f"the key of the source is {', '.join(sorted(keys))}, and PRIMARY_KEY says "
-                f"{','.join(self.primary_key)}: name exactly the source's key, in any order"
-            )
+            self.need_keys(keys)
         return tuple(
             (self.column(name), _told(name, _key_cell, keys[name])) for name in self.primary_key
         )
+
+    def need_keys(self, names: Iterable[str]) -> None:
+        """Check the names of the attributes of the source's key.
+
+        Raises:
+            OtherKeyError: the settings name another key.
+        """
+        if {*names} != {*self.primary_key}:
+            raise OtherKeyError(
+                f"the key of the source is {', '.join(sorted(names))}, and PRIMARY_KEY says "
+                f"{','.join(self.primary_key)}: name exactly the source's key, in any order"
+            )
 
     def keys_of(self, key: Iterable[Column]) -> Mapping[str, Any]:
         """The key of the item whose row has this key, in DynamoDB's typed form, with bytes."""

@@ -361,13 +361,14 @@ class Limited(Protocol):
         ...
 
 
-def check_limit(plan: Limited, at_most: float, instead: str = "") -> None:
+def check_limit(plan: Limited, at_most: float, instead: str = "", of: str = "images") -> None:
     """Allow a plan that writes at most this share of all images, in percent.
 
     Args:
         plan: the plan.
         at_most: the limit, in percent.
         instead: what would be better than a higher limit.
+        of: what the plan counts.
 
     Raises:
         OverLimitError: it would write more.
@@ -375,7 +376,7 @@ def check_limit(plan: Limited, at_most: float, instead: str = "") -> None:
     if plan.percent <= at_most:
         return
     raise OverLimitError(
-        f"{plan.changes:,} of {plan.images:,} images would be written: {plan.percent:.3g} % is "
+        f"{plan.changes:,} of {plan.images:,} {of} would be written: {plan.percent:.3g} % is "
         f"more than {at_most:g} %, so nothing is written. {instead}To write them, add --at-most "
         f"{_rounded_up(plan.percent):g}"
     )

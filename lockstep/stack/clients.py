@@ -239,6 +239,11 @@ class ReplicaClients:
         )
 
     @cached_property
+    def cloudwatch(self) -> "CloudWatchClient":
+        """The client of the metrics."""
+        return self.session.client("cloudwatch", config=_config())
+
+    @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """The client of the source. It decodes items fast."""
         from lockstep.stores.item_decoding import decode_items

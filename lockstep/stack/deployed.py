@@ -112,6 +112,11 @@ def polled_events(uuid: str) -> Metric:
     return Metric("AWS/Lambda", "PolledEventCount", "EventSourceMappingUUID", uuid, "Sum")
 
 
+def consumed_writes(table: str) -> Metric:
+    """The write units that a table has used; the sum. None where nothing was written."""
+    return Metric("AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", table, "Sum")
+
+
 def incoming_records(stream: str) -> Metric:
     """How many records a stream has accepted; the sum."""
     return Metric("AWS/Kinesis", "IncomingRecords", "StreamName", stream, "Sum")

@@ -6,11 +6,12 @@ It is that of a stack of `template-tablestore.yaml`, or that of the local stack.
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from functions.write_to_tablestore import guard
+from functions.write_to_tablestore.conversion import OtherKeyError
 from functions.write_to_tablestore.secret import stored_secret
 from functions.write_to_tablestore.settings import (
     Credentials,
@@ -43,6 +44,10 @@ from lockstep.tablestore.load import (
 from lockstep.tablestore.progress import LoadProgress
 from lockstep.tablestore.repair import RowRepair
 from shared.pace import ITEMS_PER_PACED_PAGE, Pace
+from shared.sink import MisconfiguredError
+
+if TYPE_CHECKING:
+    from lockstep.tablestore.rows import ReplicaRows
 
 
 class ReplicaStack(msgspec.Struct, frozen=True):
@@ -50,6 +55,7 @@ class ReplicaStack(msgspec.Struct, frozen=True):
 
     `table` is the name of the source, `label` that of its stream, which the consumer reads.
     `bucket` has the consumer's quarantine.
+    `function` is the name of the deployed consumer; empty for a local stack.
     """
 
     settings: ReplicaSettings
@@ -58,6 +64,7 @@ class ReplicaStack(msgspec.Struct, frozen=True):
     label: str
     bucket: str
     reader: StreamReader
+    function: str = ""
 
     @property
     def version_label(self) -> str:
@@ -106,6 +113,7 @@ def read_replica(clients: ReplicaClients, name: str) -> ReplicaStack:
         label=label,
         bucket=variables.get("QUARANTINE_BUCKET", ""),
         reader=StreamReader(mapping["State"], mapping.get("LastProcessingResult", "")),
+        function=function,
     )
 
 
@@ -145,6 +153,7 @@ def key_types_of(clients: Clients | ReplicaClients, replica: ReplicaStack) -> Ma
 
     Raises:
         ReadsNotYetError: the source has another stream than the consumer reads.
+        MisconfiguredError: the settings of the consumer name another key.
         StoreUnreadableError: the source cannot be read.
     """
     source: Any = TableReader(clients.dynamodb, replica.table).description()
@@ -155,8 +164,42 @@ def key_types_of(clients: Clients | ReplicaClients, replica: ReplicaStack) -> Ma
             f"table {replica.table} does not write to the stream {replica.label}, which the "
             "consumer reads: deploy the consumer with the table's present stream"
         )
+    keys = [one["AttributeName"] for one in source["KeySchema"]]
+    try:
+        replica.settings.conversion.need_keys(keys)
+    except OtherKeyError as error:
+        raise MisconfiguredError(str(error)) from None
     types = {one["AttributeName"]: one["AttributeType"] for one in source["AttributeDefinitions"]}
-    return {name: types[name] for name in (one["AttributeName"] for one in source["KeySchema"])}
+    return {name: types[name] for name in keys}
+
+
+def replica_rows(replica: ReplicaStack) -> "ReplicaRows":
+    """The rows of a replica, whose table is checked.
+
+    Raises:
+        MisconfiguredError: the table in Table Store is not right.
+    """
+    from functions.write_to_tablestore.connect import (  # noqa: PLC0415 - of an extra
+        REQUEST_SECONDS,
+        connect,
+    )
+    from functions.write_to_tablestore.sink import ReplicaTable  # noqa: PLC0415
+    from lockstep.tablestore.rows import ReplicaRows  # noqa: PLC0415
+
+    its = replica.settings
+    connected = partial(connect, its, replica.credentials)
+    client, key_columns = connected(REQUEST_SECONDS), its.conversion.key_columns
+    rows = ReplicaRows(
+        ReplicaTable(client, its.table, key_columns, longest_request=REQUEST_SECONDS),
+        client,
+        its.table,
+        key_columns,
+        longest_request=REQUEST_SECONDS,
+        deletions=its.deletions,
+        patient=connected,
+    )
+    rows.check()
+    return rows
 
 
 def row_repair(
@@ -173,36 +216,14 @@ def row_repair(
         ReadsNotYetError: the source has another stream than the consumer reads.
         MisconfiguredError: the table in Table Store is not right.
     """
-    from functions.write_to_tablestore.connect import (  # noqa: PLC0415 - of an extra
-        REQUEST_SECONDS,
-        connect,
-    )
-    from functions.write_to_tablestore.sink import ReplicaTable  # noqa: PLC0415
-    from lockstep.tablestore.rows import ReplicaRows  # noqa: PLC0415
-
-    settings = replica.settings
-    connected = partial(connect, settings, replica.credentials)
-    client = connected(REQUEST_SECONDS)
-    sink = ReplicaTable(
-        client, settings.table, settings.conversion.key_columns, longest_request=REQUEST_SECONDS
-    )
-    repair = RowRepair(
+    return RowRepair(
         TableItems(clients.dynamodb, replica.table, pace),
-        ReplicaRows(
-            sink,
-            client,
-            settings.table,
-            longest_request=REQUEST_SECONDS,
-            deletions=settings.deletions,
-            patient=connected,
-        ),
-        conversion=settings.conversion,
+        replica_rows(replica),
+        conversion=replica.settings.conversion,
         key_types=key_types_of(clients, replica),
         label=replica.version_label,
         clock=clients.clock,
     )
-    repair.check()
-    return repair
 
 
 def replica_load(

@@ -33,7 +33,12 @@ class TableSegments:
     """
 
     def __init__(
-        self, client: "DynamoDBClient", table: str, segments: int, page_size: int | None = None
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        segments: int,
+        page_size: int | None = None,
+        only: Sequence[str] = (),
     ) -> None:
         """Prepare to read.
 
@@ -42,11 +47,19 @@ class TableSegments:
             table: the table's name.
             segments: the number of segments.
             page_size: at most so many items in a page; None: as many as DynamoDB returns, 1 MB.
+            only: read only these attributes of each item; none: the whole items.
         """
         self._client = client
         self._segments = segments
         self._table = table
-        self._limit: dict[str, Any] = {"Limit": page_size} if page_size else {}
+        self._how: dict[str, Any] = {"Limit": page_size} if page_size else {}
+        if only:
+            # Names may be reserved words of DynamoDB.
+            names = {f"#{at}": name for at, name in enumerate(only)}
+            self._how |= {
+                "ProjectionExpression": ", ".join(names),
+                "ExpressionAttributeNames": names,
+            }
 
     def page(self, segment: int, position: str | None) -> SegmentPage:
         """The page of this segment at this position; None: its first page.
@@ -64,7 +77,7 @@ class TableSegments:
                 Segment=segment,
                 ConsistentRead=True,
                 ReturnConsumedCapacity="TOTAL",
-                **self._limit,
+                **self._how,
                 **start,
             )
             end = answer.get("LastEvaluatedKey")

@@ -1,8 +1,10 @@
-"""The rows of a replica, read and written as a repair does: each write expects what was read."""
+"""The rows of a replica, for audits and repairs: each write expects what was read."""
 
 from collections.abc import Callable, Sequence
 
 from tablestore import (
+    INF_MAX,
+    INF_MIN,
     ComparatorType,
     Condition,
     DeleteRowItem,
@@ -13,10 +15,13 @@ from tablestore import (
     SingleColumnCondition,
 )
 
+from functions.write_to_tablestore.connect import sink_errors
+from functions.write_to_tablestore.keys import key_as_text, key_in
 from functions.write_to_tablestore.names import VERSION
 from functions.write_to_tablestore.requests import (
     RowError,
     as_sent,
+    columns_read,
     read_rows,
     requests_of,
     size_of_change,
@@ -26,6 +31,7 @@ from functions.write_to_tablestore.requests import (
 from functions.write_to_tablestore.rows import RowRemoval, columns_of
 from functions.write_to_tablestore.settings import Deletions
 from functions.write_to_tablestore.sink import FAILED_CONDITION, ROWS_PER_WRITE, ReplicaTable
+from lockstep.tablestore.readers import RowPage
 from lockstep.tablestore.repair import Expected, GuardedWrite, NoRow, NoVersion, RowKey, SameVersion
 from lockstep.tablestore.stored_row import Cells
 from shared.outcome import Applied, Failed, Outcome, Stale
@@ -33,13 +39,14 @@ from shared.sink import outcomes_of
 
 
 class ReplicaRows:
-    """The table in Table Store, for a repair."""
+    """The table in Table Store, for audits and repairs."""
 
     def __init__(
         self,
         sink: ReplicaTable,
         client: OTSClient,
         table: str,
+        key_columns: Sequence[str],
         *,
         longest_request: float,
         deletions: Deletions,
@@ -51,6 +58,7 @@ class ReplicaRows:
             sink: checks the table.
             client: the client. It must not retry.
             table: the name of the table.
+            key_columns: the columns of its key, in their order.
             longest_request: seconds; follows from the client's timeouts.
             deletions: what a removal leaves.
             patient: see `ReplicaTable`.
@@ -58,6 +66,7 @@ class ReplicaRows:
         self._sink = sink
         self._client = client
         self._table = table
+        self._key_columns = [*key_columns]
         self._longest_request = longest_request
         self._deletions = deletions
         self._patient = patient
@@ -79,9 +88,56 @@ class ReplicaRows:
         Raises:
             SinkError: the whole request failed.
         """
+        return self._read(self._client_for(within), keys)
+
+    def page(self, position: str | None, columns: Sequence[str], most: int | None) -> RowPage:
+        """See `ReadableRows.page`.
+
+        Raises:
+            SinkError: the whole request failed.
+        """
+        names = self._key_columns
+        start = [(name, INF_MIN) for name in names]
+        if position is not None:
+            start = as_sent(key_in(position))
+        with sink_errors(self._table):
+            _, after, rows, _ = self._client.get_range(
+                self._table,
+                "FORWARD",
+                start,
+                [(name, INF_MAX) for name in names],
+                # A row that has none of the columns is found by its key.
+                columns_to_get=[*names, *columns] if columns else None,
+                limit=most,
+                max_version=1,
+            )
+            return RowPage(
+                [
+                    (
+                        tuple(columns_read(row.primary_key).items()),
+                        columns_read(row.attribute_columns),
+                    )
+                    for row in rows
+                ],
+                None if after is None else key_as_text(columns_read(after).items()),
+            )
+
+    def some(
+        self, keys: Sequence[RowKey], columns: Sequence[str]
+    ) -> Sequence[Cells | Failed | None]:
+        """See `ReadableRows.some`.
+
+        Raises:
+            SinkError: the whole request failed.
+        """
+        return self._read(self._client, keys, [*self._key_columns, *columns] if columns else ())
+
+    def _read(
+        self, client: OTSClient, keys: Sequence[RowKey], columns: Sequence[str] = ()
+    ) -> Sequence[Cells | Failed | None]:
         return [
             Failed(row.in_table(self._table)) if isinstance(row, RowError) else row
-            for row in read_rows(self._client_for(within), self._table, keys)
+            for row in read_rows(client, self._table, keys, columns)
         ]
 
     def write(

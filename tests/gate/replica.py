@@ -89,6 +89,28 @@ def put_tombstone(client: Any, image_id: str) -> None:
     client.put_row("images", Row([("image_id", image_id)], tombstone), Condition("IGNORE"))
 
 
+def _audit_replica(gated: GatedStack) -> str | None:
+    """An item that Table Store cannot hold is a difference that no progress must prove."""
+    dynamodb, table = gated.stage.clients.dynamodb, gated.stage.stack.table
+    with a_replica(gated) as client:
+        label = gated.recorded.replica["STREAM"]
+        for one in new_images(WRITTEN):
+            columns = [
+                ("lockstep_version", f"{label}/{0:040d}"),
+                ("lockstep_at", 1),
+                ("lockstep_deleted", False),
+            ]
+            row = Row([("image_id", one.image_id)], columns)
+            client.put_row("images", row, Condition("IGNORE"))
+        unfit = {"image_id": {"S": "T9"}, "huge": {"N": "12345678901234567890123"}}
+        dynamodb.put_item(TableName=table, Item=unfit)
+        try:
+            found = printed(gated, "tablestore", "audit", code=1)
+        finally:
+            dynamodb.delete_item(TableName=table, Key={"image_id": {"S": "T9"}})
+    return None if found["differences"] == {"unconvertible": 1} else f"{found}"
+
+
 def _purge_replica(gated: GatedStack) -> str | None:
     with a_replica(gated) as client:
         put_tombstone(client, "T0")
@@ -183,6 +205,7 @@ def _redrive_keys(gated: GatedStack) -> str | None:
 
 
 REPLICA_COMMANDS: Sequence[Command] = (
+    Command("tablestore audit", REPLICA_AUDITOR, _audit_replica, replicated, repeats=True),
     Command("tablestore load", REPLICA_AUDITOR, _load, replicated, repeats=True),
     Command("tablestore purge", REPLICA_AUDITOR, _purge_replica, replicated, repeats=True),
     Command("tablestore quarantine list", REPLICA_AUDITOR, _list_keys, _quarantine, repeats=True),

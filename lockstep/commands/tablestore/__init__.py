@@ -2,6 +2,7 @@
 
 import click
 
+from lockstep.commands.tablestore.audit import audit_command
 from lockstep.commands.tablestore.load import load_command
 from lockstep.commands.tablestore.purge import purge_command
 from lockstep.commands.tablestore.quarantine import quarantine_group
@@ -13,6 +14,7 @@ def tablestore_group() -> None:
     """Look after a replica in Table Store: fill it, repair it, and remove what has expired."""
 
 
+tablestore_group.add_command(audit_command)
 tablestore_group.add_command(load_command)
 tablestore_group.add_command(purge_command)
 tablestore_group.add_command(quarantine_group)

@@ -180,7 +180,7 @@ def consumers(clients: Clients) -> Mapping[str, Behind]:
         return deployed_consumers(mappings, found)
     state = Path(stack.state)
     read_local(state)  # raises if the stack has stopped: it would never catch up
-    table = None if stack.index_from == "Kinesis" else _table_stream(clients)
+    table = None if stack.index_from == "Kinesis" else table_stream(clients)
     return local_consumers(state, stack, now=clients.clock.now(), table=table)
 
 
@@ -195,11 +195,16 @@ def all_consumers(clients: Clients) -> Mapping[str, Behind]:
     if stack.state is None or stack.replica is None:
         return found
     now = clients.clock.now()
-    behind = local_replica(Path(stack.state), stack, _table_stream(clients), now=now)
+    behind = local_replica(Path(stack.state), stack, table_stream(clients), now=now)
     return {**found, REPLICA_CONSUMER: behind}
 
 
-def _table_stream(clients: Clients) -> TableStream:
+def table_stream(clients: Clients) -> TableStream:
+    """The stream of a stack's table.
+
+    Raises:
+        UnknownBacklogError: there is none.
+    """
     stack = clients.stack
     try:
         arn = latest_stream(clients.dynamodb, stack.table)

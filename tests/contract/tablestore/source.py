@@ -1,7 +1,8 @@
 """A DynamoDB table with its stream, its replica, and what both have: for tests on real engines."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import batched
 from typing import Any
 
 import boto3
@@ -48,6 +49,14 @@ class Source:
         self._stream = TableStream(streams, self.arn, "us-east-1")
         self._readers: dict[str, TableShardReader] = {}
 
+    def put_all(self, numbers: Iterable[int], note: str) -> None:
+        """Put many items, in few requests."""
+        for some in batched(numbers, 25):
+            requests: Any = [{"PutRequest": {"Item": whole(at, note)}} for at in some]
+            while requests:
+                answer = self.client.batch_write_item(RequestItems={self.name: requests})
+                requests = answer["UnprocessedItems"].get(self.name)
+
     def put(self, at: int, note: str) -> None:
         self.client.put_item(TableName=self.name, Item=whole(at, note))
 
@@ -83,7 +92,7 @@ class Source:
 
 
 def key_of(at: int) -> dict[str, Any]:
-    return {"part": {"N": str(at % 7 - 3)}, "sort": {"B": bytes([at, 0, 255])}}
+    return {"part": {"N": str(at % 7 - 3)}, "sort": {"B": bytes([at % 256, at // 256, 255])}}
 
 
 def whole(at: int, note: str) -> dict[str, Any]:

@@ -123,6 +123,7 @@ CHANGES = [
     ["redrive", "--apply"],
     ["import", "x", "--apply"],
     ["prepare", "table", "--apply"],
+    ["tablestore", "audit", "--repair", "--apply"],
     ["tablestore", "load", "--apply"],
     ["tablestore", "purge", "--apply"],
 ]

@@ -92,7 +92,12 @@ def delivered_in_order(order: str) -> bool:
 
 def rows_of(replica: Replica) -> ReplicaRows:
     return ReplicaRows(
-        replica.sink, replica.client, "orders", longest_request=0.01, deletions=replica.deletions
+        replica.sink,
+        replica.client,
+        "orders",
+        replica.conversion.key_columns,
+        longest_request=0.01,
+        deletions=replica.deletions,
     )
 
 

@@ -1,0 +1,276 @@
+"""`lockstep tablestore audit`: compare a DynamoDB table with its replica, and repair that."""
+
+import math
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import click
+import msgspec
+
+from lockstep.audit.audit import WATERMARK
+from lockstep.commands.chosen_stack import applies as applying
+from lockstep.commands.chosen_stack import changed_stack_options
+from lockstep.commands.endings import NO
+from lockstep.commands.files import WRITTEN, opened
+from lockstep.commands.losses import show_unread
+from lockstep.commands.options import (
+    APPLY_HINT,
+    NumberRange,
+    at_most_option,
+    examples,
+    is_said,
+    json_option,
+    rate_option,
+)
+from lockstep.commands.tablestore.target import replica_of
+from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.console.text import counted, printable
+from lockstep.repair.repair import check_limit
+from lockstep.stack.clients import Clients, ReplicaClients
+from lockstep.stack.replica import ReplicaStack, row_repair
+from lockstep.stack.use_cases.replica_audit import (
+    DEPLOYED_WATERMARK,
+    ReplicaAuditOptions,
+    replica_audit,
+)
+from lockstep.stream.losses import typed
+from lockstep.tablestore import repairing
+from lockstep.tablestore.audit import ReplicaAudit, RowDifference
+from lockstep.tablestore.repairing import RepairedRows, RowAction, RowPlan
+
+_WORDS: dict[RowAction, str] = {
+    "write": "write the row",
+    "remove": "remove the row",
+    "correct_item": "leave: correct the item or the settings",
+}
+
+
+class ReplicaRepairing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An audit, the plan of its repair and, with --apply, the result and another audit."""
+
+    audit: ReplicaAudit
+    plan: RowPlan | None = None
+    repaired: RepairedRows | None = None
+    after: ReplicaAudit | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the last audit; 1 if the repair did not come to its end."""
+        if self.repaired is not None and self.repaired.ended is not None:
+            return NO
+        return (self.after or self.audit).exit_code
+
+
+@click.command(
+    "audit",
+    epilog=examples(
+        "lockstep tablestore audit --stack orders",
+        "lockstep tablestore audit --stack orders --values --report differences.ndjson",
+        "lockstep tablestore audit --stack orders --values --repair --apply --at-most 5",
+    ),
+)
+@changed_stack_options(when=applying)
+@json_option
+@click.option(
+    "--values", is_flag=True, help="Compare all columns, not only keys, removals and versions."
+)
+@click.option(
+    "--report",
+    "report_file",
+    type=WRITTEN,
+    metavar="FILE",
+    help="Write each difference to FILE (NDJSON).",
+)
+@rate_option
+@click.option(
+    "--row-rate",
+    type=NumberRange(min=1),
+    metavar="ROWS",
+    help="Read at most this many rows per second from Table Store.",
+)
+@click.option(
+    "--within",
+    type=NumberRange(min=0),
+    metavar="SECONDS",
+    default=math.inf,
+    help="Stop after this time, with exit code 2.",
+)
+@click.option(
+    "--watermark",
+    type=NumberRange(min=0),
+    metavar="SECONDS",
+    help="Wait at most this long for the consumer. Default: "
+    f"{WATERMARK:g}, or {DEPLOYED_WATERMARK:g} on AWS, which shows its progress minutes later.",
+)
+@click.option("--repair", is_flag=True, help="Show how to repair the differences.")
+@click.option("--apply", "applies", is_flag=True, help="With --repair: make the changes.")
+@at_most_option("With --repair --apply: change nothing if it would change more than this share.")
+def audit_command(
+    name: str | None,
+    state: Path,
+    *,
+    values: bool,
+    report_file: Path | None,
+    rate: float | None,
+    row_rate: float | None,
+    within: float,
+    watermark: float | None,
+    repair: bool,
+    applies: bool,
+    at_most: float,
+    as_json: bool,
+) -> None:
+    """Compare the DynamoDB table with its replica in Table Store; repair the replica.
+
+    NAME is the stack that was deployed from template-tablestore.yaml.
+
+    The audit works while the table changes: it reports a difference only if the consumer has
+    processed all changes of the item. --repair makes each differing row what its item is then, and
+    keeps its version, so later changes win. It never changes the DynamoDB table.
+
+    Exit code 0: equal; 1: different; 2: unknown.
+    """
+    for wrong, why in (
+        (applies and not repair, "--apply requires --repair"),
+        (not repair and is_said("at_most"), "--at-most requires --repair"),
+    ):
+        if wrong:
+            raise click.UsageError(why)
+    clients, replica = replica_of(name, state, connections=1)
+    report = opened(report_file) if report_file else None
+    options = ReplicaAuditOptions(
+        values=values, rate=rate, row_rate=row_rate, within=within, watermark=watermark
+    )
+    with tempfile.TemporaryFile() as file:
+        differences = RowDifferences(file, report)
+        found = ReplicaRepairing(_audited(clients, replica, options, differences))
+        if repair:
+            found = _repaired(
+                clients,
+                replica,
+                found.audit,
+                differences,
+                options,
+                at_most=at_most if applies else None,
+            )
+    if as_json:
+        print_json(found if repair else found.audit)
+    else:
+        show(found)
+    sys.exit(found.exit_code)
+
+
+class RowDifferences:
+    """The differences that an audit found: in a temporary file, and in the user's report."""
+
+    def __init__(self, file: IO[bytes], report: BinaryIO | None) -> None:
+        self._file = file
+        self._report = report
+
+    def add(self, found: RowDifference) -> None:
+        """Add a difference."""
+        line = msgspec.json.encode(found) + b"\n"
+        self._file.write(line)
+        if self._report is not None:
+            self._report.write(line)
+
+    def __iter__(self) -> Iterator[RowDifference]:
+        """Read all differences."""
+        self._file.seek(0)
+        return map(msgspec.json.Decoder(RowDifference).decode, self._file)
+
+
+def _audited(
+    clients: Clients | ReplicaClients,
+    replica: ReplicaStack,
+    options: ReplicaAuditOptions,
+    differences: RowDifferences | None = None,
+) -> ReplicaAudit:
+    with notes.status("reading") as line:
+        return replica_audit(
+            clients,
+            replica,
+            options,
+            progress=lambda store, count: line.update(f"reading the {store}: {count:,}"),
+            on_difference=lambda one: differences.add(one) if differences else None,
+        )
+
+
+def _repaired(
+    clients: Clients | ReplicaClients,
+    replica: ReplicaStack,
+    found: ReplicaAudit,
+    differences: RowDifferences,
+    options: ReplicaAuditOptions,
+    *,
+    at_most: float | None,
+) -> ReplicaRepairing:
+    """Plan the repair and, where `at_most` is given, make it."""
+    if found.result != "different":
+        return ReplicaRepairing(found)
+    plan = repairing.planned(differences, found.rows)
+    if at_most is None or not plan.changes:
+        return ReplicaRepairing(found, plan)
+    check_limit(plan, at_most, of="rows")
+    with notes.status("repairing") as line:
+        done = repairing.apply(
+            differences,
+            row_repair(clients, replica),
+            replica.settings.conversion,
+            clients.clock,
+            lambda count: line.update(f"repairing: {count:,}"),
+        )
+    return ReplicaRepairing(found, plan, done, _audited(clients, replica, options))
+
+
+def show(found: ReplicaRepairing) -> None:
+    """Print an audit and its repair as text."""
+    _show_audit(found.audit)
+    if found.plan is None:
+        return
+    print_table(
+        ["difference", "repair", " rows"],
+        [[one.kind, _WORDS[one.action], f"{one.rows:,}"] for one in found.plan.planned],
+    )
+    for one in found.plan.planned:
+        answers.print(f"for example, {one.kind}: {printable(one.example)}")
+    if found.repaired is None:
+        if found.plan.changes:
+            answers.print(
+                f"{counted(found.plan.changes, 'row')} would be changed "
+                f"({found.plan.percent:.3g} % of all); {APPLY_HINT}"
+            )
+        return
+    answers.print(
+        f"{counted(found.repaired.changed, 'row')} repaired, {found.repaired.equal:,} equal "
+        "meanwhile"
+    )
+    for row in found.repaired.unrepaired:
+        answers.print(printable(f"not repaired: {row.key}: {row.detail}"))
+    if found.repaired.ended is not None:
+        answers.print(printable(f"the repair did not end: {found.repaired.ended}; run it again"))
+    if found.after is not None:
+        _show_audit(found.after)
+
+
+def _show_audit(found: ReplicaAudit) -> None:
+    print_table(
+        ["store", " entries"],
+        [["source", f"{found.source:,}"], ["replica", f"{found.replica:,}"]],
+    )
+    if found.differences:
+        rows: list[list[Any]] = [[kind, f"{n:,}"] for kind, n in found.differences.items()]
+        print_table(["difference", " rows"], rows)
+    if found.reason:
+        answers.print(printable(found.reason))
+    for one in found.losses:
+        answers.print(
+            f"the stream removed changes from {typed(one.since)} to {typed(one.until)} before the "
+            "consumer read them: audit with --values, which finds old values"
+        )
+    show_unread((), found.stopped, str)
+    compared = "keys and values" if found.values else "keys"
+    answers.print(f"audit of {compared}: {found.result} ({found.seconds:.1f} s)")
