@@ -64,7 +64,7 @@ def main(
             lifespan="on",
             http=Http1Or2,
             announcement=f"kinesis: listening on {at}",
-            stopping=endpoint.subscriptions.stop,
+            stopping=endpoint.stop,
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lockstep.local.kinesis.arrivals import Arrivals
 from lockstep.local.kinesis.consumers import RegisteredConsumer
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.kinesis.limits import Limits
@@ -42,7 +43,13 @@ class Endpoint:
     region: str
     account: str
     subscriptions: Subscriptions = field(default_factory=Subscriptions)
+    arrivals: Arrivals = field(default_factory=Arrivals)
     emit: Emit = emit_nothing
+
+    def stop(self) -> None:
+        """End the requests that wait for records: the endpoint ends."""
+        self.subscriptions.stop()
+        self.arrivals.stop()
 
     def arn(self, stream_name: str) -> str:
         """The Amazon resource name of a stream."""

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from lockstep.local.kinesis import event_stream, protocol
+from lockstep.local.kinesis.arrivals import RINGING
 from lockstep.local.kinesis.cbor import CBOR
 from lockstep.local.kinesis.endpoint import Endpoint
 from lockstep.local.kinesis.errors import KinesisError
@@ -84,6 +85,8 @@ def reply(
         if operation == SUBSCRIBE:
             return subscribe_to_shard(endpoint, request, wire)
         answer = OPERATIONS[operation](endpoint, request)
+        if operation in RINGING:
+            endpoint.arrivals.ring()
     except KinesisError as error:
         return _refusal(error, wire)
     return Reply(200, b"" if answer is None else wire.dump(answer), wire.content_type)
@@ -92,6 +95,7 @@ def reply(
 def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
     """The ASGI application: every POST is an operation; GET /health succeeds while the server runs.
 
+    GET /arrivals waits until something is put onto a stream (`lockstep.local.kinesis.arrivals`).
     Large requests run one at a time, so that memory is bounded for any number of clients. A client
     that takes longer than `turn_seconds` for a large request is disconnected. Web pages of this
     machine may send requests (CORS).
@@ -115,6 +119,7 @@ def application(endpoint: Endpoint, *, turn_seconds: float = 10) -> Starlette:
     app = Starlette(
         routes=[
             Route("/health", health, methods=["GET"]),
+            Route("/arrivals", endpoint.arrivals.answer, methods=["GET"]),
             Route("/{path:path}", _Operations(endpoint, turn_seconds), methods=["POST"]),
         ],
         middleware=[_CORS],

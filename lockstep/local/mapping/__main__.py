@@ -12,6 +12,7 @@ import msgspec
 from platformdirs import user_cache_path
 
 from lockstep.local.mapping import invocation
+from lockstep.local.mapping.announcements import Announcements
 from lockstep.local.mapping.driver import Collaborators
 from lockstep.local.mapping.failure import (
     BucketDestination,
@@ -185,6 +186,9 @@ def _process(
         destination=destination,
         entry=invocation.table_entry if of_table else invocation.entry,
         measures=measures,
+        announcements=None
+        if of_table or stack.endpoints.kinesis is None
+        else Announcements(stack.endpoints.kinesis),
     )
     source = EventSource(
         stream_arn=invocation.table_stream_arn(found.stream_arn, stack.region)

@@ -19,6 +19,8 @@ from shared.event import AGGREGATED_MAGIC
 # A shard allows five reads a second for all its readers together: two mappings stay below.
 IDLE_READ_SECONDS = 0.5
 GAP_READ_SECONDS = 0.2
+# If the stream says when something arrives. The end of a tumbling window needs a read in time.
+QUIET_READ_SECONDS = 5.0
 # One read returns several small batches; GetRecords also returns at most 10 MiB.
 READ_RECORDS = 1_000
 
@@ -64,10 +66,17 @@ class Shard:
         retention: how long the stream keeps a record, in seconds; older records have expired,
             whatever the settings are.
         chance: returns random numbers from 0 to 1, for the jitter.
+        quiet_seconds: how often an idle shard is read, if `arrived` is called when the stream has
+            something new; None: nobody calls it.
     """
 
     def __init__(
-        self, settings: Settings, *, retention: float, chance: Callable[[], float]
+        self,
+        settings: Settings,
+        *,
+        retention: float,
+        chance: Callable[[], float],
+        quiet_seconds: float | None = None,
     ) -> None:
         self.retention = retention
         self._settings = settings
@@ -78,6 +87,10 @@ class Shard:
         self._unsettled = _Unsettled()
         self._checkpoint: str | None = None  # not saved yet
         self._read_at = float("-inf")
+        self._may_read_at = float("-inf")  # if something arrives before `_read_at`
+        self._idle_seconds = IDLE_READ_SECONDS
+        if quiet_seconds is not None and not settings.tumbling_seconds:
+            self._idle_seconds = quiet_seconds
         self._more_at_once = False  # the last read did not reach the end of the stream
         self._caught_up_at = float("-inf")
         self._ended = False
@@ -122,12 +135,17 @@ class Shard:
         if self._more_at_once:
             self._read_at = now
         else:
-            self._read_at = now + (GAP_READ_SECONDS if behind else IDLE_READ_SECONDS)
+            self._read_at = now + (GAP_READ_SECONDS if behind else self._idle_seconds)
+        self._may_read_at = min(self._read_at, now + IDLE_READ_SECONDS)
+
+    def arrived(self) -> None:
+        """Something may have arrived since the last read."""
+        self._read_at = min(self._read_at, self._may_read_at)
 
     def read_failed(self, *, again: float) -> None:
         """A read failed and is retried at this time; earlier records are processed meanwhile."""
         self._more_at_once = False
-        self._read_at = again
+        self._read_at = self._may_read_at = again
 
     def invocation_ended(
         self, answer: Returned | Errored | Throttled, *, request_id: str, now: float, lane: int = 0

@@ -80,11 +80,24 @@ class Invoker(Protocol):
         ...
 
 
+class Announces(Protocol):
+    """Says that a stream has something new."""
+
+    def after(self, state: str) -> str:
+        """Wait until its state is another one, but not for long; return its state.
+
+        Raises:
+            StreamUnavailableError: nobody says it now.
+        """
+        ...
+
+
 class Collaborators(msgspec.Struct, frozen=True):
     """What a mapping uses: stream, function, checkpoints, on-failure destination, metrics.
 
     `destination` is None if there is none. `entry` turns a record of the stream into a record of
-    a batch. Without `measures`, nothing is measured.
+    a batch. Without `measures`, nothing is measured. Without `announcements`, each shard is read
+    all the time.
     """
 
     stream: Stream
@@ -93,6 +106,7 @@ class Collaborators(msgspec.Struct, frozen=True):
     destination: Destination | None
     entry: Callable[[StreamRecord, EventSource], BatchRecord] = invocation.entry
     measures: Measures = Unmeasured()
+    announcements: Announces | None = None
 
 
 class Outage:
@@ -138,6 +152,10 @@ class _ThreadFailed(msgspec.Struct, frozen=True):
     error: BaseException
 
 
+class _Rung(msgspec.Struct, frozen=True):
+    """Something may have arrived, or the mapping stops."""
+
+
 class ShardDriver:
     """Performs the steps of one shard, one after the other.
 
@@ -173,9 +191,16 @@ class ShardDriver:
         self._failed_reads = 0  # in a row
         self._failed_writes = 0  # of failure documents, in a row
         self._running = 0
-        self._ended: queue.SimpleQueue[_InvocationEnded | _DocumentWritten | _ThreadFailed] = (
-            queue.SimpleQueue()
-        )
+        self._ended: queue.SimpleQueue[
+            _InvocationEnded | _DocumentWritten | _ThreadFailed | _Rung
+        ] = queue.SimpleQueue()
+        self._is_rung = False
+
+    def ring(self) -> None:
+        """End a wait: something may have arrived, or the mapping stops. Any thread may call it."""
+        if not self._is_rung:
+            self._is_rung = True
+            self._ended.put(_Rung())
 
     def run(self) -> None:
         """Perform steps until the shard is finished or the mapping is stopped.
@@ -318,12 +343,15 @@ class ShardDriver:
     def _wait(self, until: float) -> None:
         """Wait until that time, until a running step ends, or until the mapping is stopped."""
         seconds = max(0.0, until - time.time())
-        if not self._running:
-            self._stopping.wait(seconds)
-            return
         try:
-            ended = self._ended.get(timeout=min(seconds, STOP_SECONDS))
+            ended = self._ended.get(
+                timeout=min(seconds, STOP_SECONDS) if self._running else seconds
+            )
         except queue.Empty:
+            return
+        if isinstance(ended, _Rung):
+            self._is_rung = False
+            self._shard.arrived()
             return
         self._running -= 1
         match ended:

@@ -10,11 +10,18 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 
-from lockstep.local.mapping.core import Shard
-from lockstep.local.mapping.driver import Collaborators, Outage, ShardDriver, run_times
+from lockstep.local.mapping.core import IDLE_READ_SECONDS, QUIET_READ_SECONDS, Shard
+from lockstep.local.mapping.driver import (
+    Announces,
+    Collaborators,
+    Outage,
+    ShardDriver,
+    run_times,
+)
 from lockstep.local.mapping.invocation import EventSource
 from lockstep.local.mapping.settings import Settings
 from lockstep.stream import sequence
@@ -53,12 +60,19 @@ class _StopRequested(msgspec.Struct, frozen=True):
 class Process:
     """Runs one event source mapping until it is stopped.
 
-    The `shard_id` of `source` is set for each shard.
+    The `shard_id` of `source` is set for each shard. While the stream announces what arrives, an
+    idle shard is read every `quiet_seconds`.
     """
 
     def __init__(
-        self, settings: Settings, source: EventSource, collaborators: Collaborators
+        self,
+        settings: Settings,
+        source: EventSource,
+        collaborators: Collaborators,
+        *,
+        quiet_seconds: float = QUIET_READ_SECONDS,
     ) -> None:
+        self._quiet_seconds = quiet_seconds
         self._settings = settings
         self._source = source
         self._collaborators = collaborators
@@ -68,6 +82,7 @@ class Process:
         )
         self._outage = Outage()
         self._shards: dict[str, Shard] = {}
+        self._drivers: dict[str, ShardDriver] = {}
         self._threads: list[threading.Thread] = []
 
     def stop(self) -> None:
@@ -80,6 +95,10 @@ class Process:
 
         At the end, running invocations have `GRACE_SECONDS`; no new ones start.
         """
+        announcements = self._collaborators.announcements
+        if announcements is not None:
+            listen = partial(self._listen, announcements)
+            threading.Thread(target=listen, name="announcements", daemon=True).start()
         try:
             while not self._stopping.is_set():
                 try:
@@ -89,10 +108,25 @@ class Process:
                 self._wait_for_event()
         finally:
             self._stopping.set()
+            self._ring()
             self._collaborators.invoker.close(GRACE_SECONDS)
             deadline = time.monotonic() + GRACE_SECONDS
             for thread in self._threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _listen(self, announcements: Announces) -> None:
+        """Wake the shards when something arrives. While nobody says so, they are polled."""
+        state = ""
+        while not self._stopping.is_set():
+            try:
+                state = announcements.after(state)
+            except StreamUnavailableError:
+                self._stopping.wait(IDLE_READ_SECONDS)
+            self._ring()
+
+    def _ring(self) -> None:
+        for driver in list(self._drivers.values()):
+            driver.ring()
 
     def _wait_for_event(self) -> None:
         """Wait for an event of a shard, or until it is time to list the shards again."""
@@ -103,6 +137,7 @@ class Process:
         match event:
             case _ShardEnded(shard_id):
                 self._shards.pop(shard_id)
+                self._drivers.pop(shard_id)
             case _ShardCrashed(_, error):
                 raise error
             case _StopRequested():
@@ -122,9 +157,16 @@ class Process:
         for shard_id in startable(parents, ended=ended):
             if shard_id in self._shards:
                 continue
-            shard = Shard(self._settings, retention=retention, chance=random.random)
+            shard = Shard(
+                self._settings,
+                retention=retention,
+                chance=random.random,
+                quiet_seconds=None
+                if self._collaborators.announcements is None
+                else self._quiet_seconds,
+            )
             self._shards[shard_id] = shard
-            thread = ShardDriver(
+            driver = self._drivers[shard_id] = ShardDriver(
                 shard,
                 msgspec.structs.replace(self._source, shard_id=shard_id),
                 self._collaborators,
@@ -135,7 +177,7 @@ class Process:
                 outage=self._outage,
             )
             self._threads = [one for one in self._threads if one.is_alive()]
-            self._threads.append(self._start(shard_id, thread.run))
+            self._threads.append(self._start(shard_id, driver.run))
 
     def _checkpoints(self, listed: Mapping[str, ListedShard]) -> Mapping[str, Checkpoint]:
         """The checkpoints of the listed shards.

@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
+from lockstep.local.kinesis.arrivals import Arrivals
 from lockstep.local.kinesis.server import application
 from tests.unit.kinesis.client import Kinesis
 
@@ -110,3 +112,70 @@ def test_an_answer_carries_a_request_id_and_its_length(kinesis: Kinesis) -> None
     assert headers[b"content-type"] == b"application/x-amz-json-1.1"
     assert len(headers[b"x-amzn-requestid"]) == 36
     assert int(headers[b"content-length"]) == len(body) > 0
+
+
+async def asked(app: Starlette, after: str) -> str:
+    """What GET /arrivals answers."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    get = {"method": "GET", "path": "/arrivals", "query_string": f"after={after}".encode()}
+    await app(scope("", 0) | get, sends(b""), send)
+    return b"".join(each.get("body", b"") for each in sent[1:]).decode()
+
+
+async def ignored(_: Message) -> None:
+    """An answer that a test does not look at."""
+
+
+def test_a_reader_that_waits_is_answered_when_a_record_is_put(kinesis: Kinesis) -> None:
+    kinesis.stream()
+    app = application(kinesis.endpoint)
+    put = b'{"StreamName": "pictures", "PartitionKey": "k", "Data": ""}'
+
+    async def both() -> tuple[str, str]:
+        before = await asked(app, "")
+        waiting = asyncio.create_task(asked(app, before))
+        await app(scope("ListStreams", 2), sends(b"{}"), ignored)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        await app(scope("PutRecord", len(put)), sends(put), ignored)
+        return before, await waiting
+
+    before, after = asyncio.run(both())
+    assert before != after
+
+
+def test_a_reader_that_missed_a_record_does_not_wait(kinesis: Kinesis) -> None:
+    kinesis.stream()
+    app = application(kinesis.endpoint)
+    put = b'{"StreamName": "pictures", "PartitionKey": "k", "Data": ""}'
+
+    async def each() -> tuple[str, str]:
+        before = await asked(app, "")
+        await app(scope("PutRecord", len(put)), sends(put), ignored)
+        return before, await asked(app, before)
+
+    before, after = asyncio.run(each())
+    assert before != after
+
+
+def test_a_state_of_another_start_is_answered_at_once() -> None:
+    assert Arrivals().state != Arrivals().state
+
+
+def test_a_reader_that_waits_is_answered_when_the_endpoint_ends(kinesis: Kinesis) -> None:
+    app = application(kinesis.endpoint)
+
+    async def both() -> tuple[str, str]:
+        before = await asked(app, "")
+        waiting = asyncio.create_task(asked(app, before))
+        await asyncio.sleep(0)
+        kinesis.endpoint.stop()
+        return before, await waiting
+
+    before, after = asyncio.run(both())
+    assert before == after

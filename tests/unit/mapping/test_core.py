@@ -528,3 +528,45 @@ def test_an_empty_closed_shard_is_finished_without_an_invocation() -> None:
 
     assert not history.invocations
     assert not history.checkpoints
+
+
+def idle(*, quiet_seconds: float | None = 5.0, **said: Any) -> Shard:
+    """A shard whose first read, at time 100, found nothing."""
+    shard = Shard(settings(**said), retention=1e9, chance=lambda: 0.5, quiet_seconds=quiet_seconds)
+    assert isinstance(shard.next(100.0), Read)
+    shard.records_read([], behind=False, ended=False, now=100.0)
+    return shard
+
+
+def test_an_idle_shard_is_read_twice_a_second() -> None:
+    assert idle(quiet_seconds=None).next(100.0) == Wait(100.5)
+
+
+def test_an_idle_shard_is_read_seldom_if_arrivals_are_announced() -> None:
+    shard = idle()
+    assert shard.next(100.0) == Wait(105.0)
+    assert isinstance(shard.next(105.0), Read)
+
+
+def test_an_announced_shard_is_read_when_something_arrives() -> None:
+    shard = idle()
+    shard.arrived()
+    # Not sooner: a shard allows five reads a second for all its readers.
+    assert shard.next(100.1) == Wait(100.5)
+    assert isinstance(shard.next(100.5), Read)
+    shard.records_read([], behind=False, ended=False, now=100.5)
+    assert shard.next(103.0) == Wait(105.5)
+    shard.arrived()
+    assert isinstance(shard.next(103.0), Read)
+
+
+def test_an_arrival_does_not_shorten_the_pause_after_a_failed_read() -> None:
+    shard = idle()
+    shard.read_failed(again=110.0)
+    shard.arrived()
+    assert shard.next(101.0) == Wait(110.0)
+
+
+def test_with_tumbling_windows_an_announced_shard_is_read_as_often_as_others() -> None:
+    """A read at the end of the stream ends a window."""
+    assert idle(tumbling_seconds=10).next(100.0) == Wait(100.5)

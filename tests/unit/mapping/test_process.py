@@ -114,9 +114,12 @@ def record(number: str, data: bytes = b"data") -> StreamRecord:
 
 
 def run(world: Collaborators, *, until: Checkpoint | None = None, **settings: object) -> None:
-    """Until the shard is read to its end, or its checkpoint is this one."""
+    """Until the shard is read to its end, or its checkpoint is this one.
+
+    An idle shard is read when its stream announces something, and otherwise after an hour.
+    """
     changed = msgspec.structs.replace(Settings(reports_item_failures=True), **settings)
-    process = Process(changed, PLACE, world)
+    process = Process(changed, PLACE, world, quiet_seconds=3600)
     thread = threading.Thread(target=process.run)
     thread.start()
     try:
@@ -566,3 +569,53 @@ def test_an_unexpected_error_ends_the_mapping(checkpoints: Checkpoints) -> None:
 
     assert broken.closed
     assert checkpoints.all() == {}
+
+
+class Bell:
+    """Says that something arrived when the test says so, once; then it waits."""
+
+    def __init__(self, *answers: Exception) -> None:
+        self.answers = list(answers)
+        self.arrived = threading.Event()
+
+    def after(self, state: str) -> str:
+        if self.answers:
+            raise self.answers.pop(0)
+        if state == "2":
+            threading.Event().wait()
+        self.arrived.wait()
+        return "2"
+
+
+class LiveStream(Stream):
+    """A shard whose only record comes after some reads; it is closed then."""
+
+    def __init__(self, bell: Bell, empty: int) -> None:
+        super().__init__()
+        self.bell, self.empty, self.count = bell, empty, 0
+
+    def read(self, limit: int) -> Records:
+        assert limit
+        self.count += 1
+        if self.count <= self.empty:
+            if self.count == self.empty:
+                self.bell.arrived.set()
+            return Records([], behind=False, ended=False)
+        return Records([record("1")], behind=False, ended=True)
+
+
+def test_a_shard_is_read_when_its_stream_says_that_something_arrived(
+    checkpoints: Checkpoints,
+) -> None:
+    bell = Bell()
+    stream, function = LiveStream(bell, empty=1), Function()
+    run(Collaborators(stream, function, checkpoints, None, announcements=bell))
+    assert len(function.events) == 1
+    assert stream.count == 2
+
+
+def test_while_nobody_announces_a_shard_is_polled(checkpoints: Checkpoints) -> None:
+    bell = Bell(*[StreamUnavailableError("down")] * 100)
+    stream, function = LiveStream(bell, empty=4), Function()
+    run(Collaborators(stream, function, checkpoints, None, announcements=bell))
+    assert len(function.events) == 1
