@@ -140,7 +140,7 @@ class _Batch(BatchOf[Change]):
             # The store holds this version, so lower ones are superseded. Another candidate of the
             # same version stays: it may have the content that the store holds.
             same = [one for one in candidates if one.change.version == bad.change.version]
-            self._supersede(candidates[len(same) :], its)
+            self._supersede([one for one in candidates if one not in same], its)
             candidates[:] = same
 
 

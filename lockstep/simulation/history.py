@@ -339,6 +339,10 @@ class History:
     def _stop_index_for_a_day(self, routes: Routes) -> None:
         self._programs.put_any()
         self._run_poller(self._pollers[0])
+        oldest = self._oldest_unread()
+        if oldest is not None and self._time.now + DAY - oldest > self._stream.retention:
+            self._drain_all()  # the table's consumer reads in time, whatever happens to the index
+            self._conditions.fault_rate = self._plan.fault_rate
         routes.stop_index_for_a_day()
 
     def _poller(self, function: Function, source: ReadStream) -> Poller:

@@ -290,6 +290,18 @@ def test_an_index_that_differs_from_the_table_is_found() -> None:
         run.finish()
 
 
+@pytest.mark.parametrize("route", ROUTES)
+def test_an_index_that_is_down_for_two_days_does_not_keep_the_table_from_reading_in_time(
+    route: Route,
+) -> None:
+    run = History(history(route))
+    run.system.stream.retention = DAY
+    for _ in range(2):
+        run.system.connections["table"].down_until = run.system.time.now + HOUR
+        run._steps["index down for a day"]()  # noqa: SLF001 - as `play` does
+    run.finish()
+
+
 def history_of_an_image_below_a_purged_tombstone(*, late: bool, is_named: bool) -> History:
     """The table purges a tombstone, and takes a lower version; so does the index that reads it.
 

@@ -120,6 +120,26 @@ def test_another_content_of_the_version_that_came_back_is_removed_by_the_purge()
     assert box.kept == {}
 
 
+def test_a_newer_version_in_the_index_settles_all_with_one_request() -> None:
+    index = Index(change("a", 9))
+    assert settle([put(5, 1), purge(7, 2), put(3, 3)], index, Box()) == 1
+    assert len(index.sent) == 1
+    assert index.versions == {"a": 9}
+
+
+def test_a_tombstone_that_is_told_after_its_purge_is_not_written() -> None:
+    index = Index()
+    assert settle([purge(3, 1), table_record(deletion(3), position=2)], index, Box()) == 1
+    assert [[type(one) for one in request] for request in index.sent] == [[Purge]]
+
+
+def test_what_was_removed_by_hand_is_in_conflict_with_another_content_of_its_version() -> None:
+    removed = table_record(None, change("a", 2), position=4)
+    index, box = Index(change("a", 3)), Box()
+    assert settle([table_record(deletion(3)), purge(3, 2), put(2, 3), removed], index, box) == 1
+    assert {reason for _, reason in box.reasons} == {"conflict"}
+
+
 def history(chance: random.Random) -> list[Record]:
     """What a table tells of one image: a purge may be followed by any version but its own.
 
@@ -171,15 +191,17 @@ def test_in_any_history_each_batch_is_settled_and_the_index_follows_the_table(se
     assert images(index) == ends_with(records)
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_a_batch_in_any_order_with_copies_is_settled(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(400))
+def test_a_batch_in_any_order_with_copies_is_settled_whatever_the_index_holds(seed: int) -> None:
     chance = random.Random(seed)
     told = history(chance)
     told += chance.sample(told, chance.randint(0, len(told)))
+    others = [change("a", chance.randint(1, 9), image={"name": f"{at}"}) for at in range(3)]
+    told += [table_record(one) for one in others[: chance.randint(0, 3)]]
     chance.shuffle(told)
     numbered = [
         one | {"dynamodb": one["dynamodb"] | {"SequenceNumber": f"{at:021d}"}}
         for at, one in enumerate(told, 1)
     ]
-    index = Index(*([deletion(5)] if chance.random() < 0.5 else []))
-    assert settle(numbered, index, Box()) < 10
+    stored = chance.choice([[], [deletion(5)], [deletion(9)], [change("a", 4)], others[:1]])
+    assert settle(numbered, Index(*stored), Box()) < 10
