@@ -17,6 +17,7 @@ import pytest
 
 from doors.quarantine import BucketQuarantine
 from functions.write_to_tablestore.requests import read_rows
+from lockstep.quarantine.bucket import redriven_key
 from lockstep.stores.items import TableItems
 from lockstep.stores.objects import BucketObjects, Objects
 from lockstep.tablestore.key_states import KeyStates
@@ -395,8 +396,10 @@ def test_killed_between_any_two_steps_and_run_again_it_is_right(
         for at in (1, 2, 3):
             put(source, at, note={"S": f"round {kills}"})
         put(source, 3, **UNFIT)
-        given_up(bucket, source.new_records())
-        forged(bucket, 1, {"note": {"S": "invented"}}, position=kills + 100)
+        places = [
+            given_up(bucket, source.new_records()),
+            forged(bucket, 1, {"note": {"S": "invented"}}, position=kills + 100),
+        ]
         objects: Any = Killed(bucket.objects, kills)
         try:
             redriven(source, replica, bucket, objects=objects)
@@ -404,6 +407,9 @@ def test_killed_between_any_two_steps_and_run_again_it_is_right(
         except KeyboardInterrupt:
             kills += 1
             assert len(bucket.find().keys) >= 1, "what is not settled must stay"
+            for place in places:
+                copies = map(bucket.objects.read, (place, redriven_key(place)))
+                assert any(copies), "no record may be lost"
             redriven(source, replica, bucket)
         put(source, 3, note={"S": f"round {kills}"})
         redriven(source, replica, bucket)
