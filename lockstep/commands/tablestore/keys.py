@@ -13,7 +13,8 @@ from shared.outcome import Duplicate, Failed, Refused
 REASONS = ("malformed", "refused_by_store")
 # A failure document without the records of its batch.
 WITHOUT_RECORDS = (
-    "what cannot be read is repaired by `lockstep tablestore audit --repair`; then move it away"
+    "`lockstep tablestore audit --values --repair --apply` repairs all keys, also those of what "
+    "cannot be read; then move it away (docs/guides/tablestore.md)"
 )
 
 

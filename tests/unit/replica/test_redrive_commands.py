@@ -127,7 +127,7 @@ def test_the_list_has_a_row_for_each_key(place: Place) -> None:
     rows = [line.split() for line in done.stdout.splitlines() if '"id"' in line]
     assert [(row[0], row[-2]) for row in rows] == [(id_of("a"), "2"), (id_of("b"), "1")]
     assert "skipped: quarantine/write_to_tablestore/x.json: not a quarantined record" in done.stderr
-    assert "lockstep tablestore audit --repair" in done.stderr
+    assert "lockstep tablestore audit --values --repair" in done.stderr
     found = msgspec.json.decode(
         lockstep(*["tablestore", "quarantine", "list", "--json"], *STACK).stdout
     )
