@@ -52,17 +52,27 @@ def fold_by[C](
         same: changes of one key for which this is equal share one candidate.
         order: candidates with a lower value of this are written first.
     """
-    keys: dict[str, dict[Hashable, tuple[C, list[Record]]]] = {}
+    # Most keys have one change in a batch, so contents are only compared if there is a second one.
+    firsts: dict[str, tuple[C, list[Record]]] = {}
+    several: dict[str, dict[Hashable, tuple[C, list[Record]]]] = {}
     for change, record in changes:
-        contents = keys.setdefault(key(change), {})
-        _, records = contents.setdefault(same(change), (change, []))
+        its = key(change)
+        first = firsts.get(its)
+        if first is None:
+            firsts[its] = change, [record]
+            continue
+        if its not in several:
+            several[its] = {same(first[0]): first}
+        _, records = several[its].setdefault(same(change), (change, []))
         records.append(record)
     return {
         its: sorted(
-            [CandidateOf(change, tuple(records)) for change, records in contents.values()],
+            [CandidateOf(change, tuple(records)) for change, records in several[its].values()],
             key=order,
         )
-        for its, contents in keys.items()
+        if its in several
+        else [CandidateOf(first[0], tuple(first[1]))]
+        for its, first in firsts.items()
     }
 
 

@@ -16,7 +16,7 @@ FROM_A_DOCUMENT = "restored-from-the-index"
 NO_SEQUENCE_NUMBER = "0"
 
 
-class Pair(msgspec.Struct, frozen=True):
+class Pair(msgspec.Struct, frozen=True, gc=False):
     """One attribute of an image. As a pair, it adds no field to the index mapping."""
 
     name: str
@@ -45,7 +45,7 @@ FIELDS = (*Head.__struct_fields__, *Image.__struct_fields__)
 
 
 def document_from(change: Change) -> dict[str, Any]:
-    """The document of an image or of a tombstone."""
+    """The document of an image or of a tombstone, for `msgspec.json.encode`."""
     document: dict[str, Any] = {
         "image_id": change.image_id,
         "version": change.version,
@@ -63,7 +63,7 @@ def document_from(change: Change) -> dict[str, Any]:
             document.update(msgspec.to_builtins(change.image))
             if "attributes" in document:
                 pairs = document["attributes"].items()
-                document["attributes"] = [{"name": name, "value": value} for name, value in pairs]
+                document["attributes"] = [Pair(name, value) for name, value in pairs]
     return document
 
 
