@@ -1,7 +1,7 @@
 # Each target does its own set-up: it needs `make`, the network, and `python3` or uv. `make help` lists
 # the targets.
 .DEFAULT_GOAL := test
-.PHONY: help demo tool test test-all nightly check lint types layers workflows unit simulation proofs contract gate rebuild \
+.PHONY: help demo tool test test-all bench speed nightly check lint types layers workflows unit simulation proofs contract gate rebuild \
   wire engines faults search page flow crashes local-stack alarms scenarios nights package lambda-image roles \
   client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale \
   model bugs fuzz mutation vulnerabilities sbom relevance screenshots template generated format pins clean
@@ -86,12 +86,12 @@ tool: $(venv)/run.done ## Install the command `lockstep` into .venv; activate it
 # output of a group appears when it ends.
 test: check $(tools)/awscli.done ## Run the tests that a change is most likely to break, in about 10 minutes on two cores after the first download.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
-	  contract search local-stack wire rebuild faults proofs simulation scenarios
+	  contract search local-stack wire rebuild faults proofs simulation scenarios speed
 
 test-all: check $(tools)/actionlint.done $(tools)/awscli.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Run all tests but those that take hours, in about 20 minutes on two cores.
 	$(bin)/python -m tools.shared_engines $(MAKE) --no-print-directory --jobs=4 --output-sync=target \
 	  nights contract search package gate page local-stack alarms crashes engines wire rebuild faults proofs \
-	  simulation scenarios
+	  simulation scenarios speed
 
 # The fast part
 
@@ -117,6 +117,10 @@ unit: $(venv)/dev.done ## Run the unit tests on all cores.
 	$(pytest) --numprocesses logical --dist worksteal $(unit)
 
 # The other groups
+
+# With `--no-skips`, valgrind must be there.
+speed: $(venv)/dev.done ## Check that no part needs more instructions than accepted, if valgrind is installed.
+	$(bin)/python -m benchmarks.speed.gate $(if $(findstring --no-skips,$(PYTEST)),--required)
 
 simulation: $(venv)/dev.done ## Run the real code over faulty fakes in virtual time: its tests, then 33,000 histories.
 	$(pytest) $(simulation)
@@ -241,6 +245,9 @@ sbom: $(tools)/supply-chain.done $(function_names:%=$(tools)/%.done) ## Write in
 	done
 
 # Tools
+
+bench: $(venv)/dev.done $(tools)/async-kinesis.done $(tools)/sam.done $(tools)/lambda-runtime.done ## Measure the speed beside its goals, and write docs/internals/speed.md; needs valgrind.
+	$(bin)/python -m benchmarks.speed --write docs/internals/speed.md
 
 bugs: $(venv)/dev.done ## Print the seeded bugs, each with the first history that catches it.
 	$(bin)/python -m tools.seeded_bugs

@@ -51,7 +51,9 @@ def packages(names: AbstractSet[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("benchmarks/*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("benchmarks/**/*.py")), ids=lambda path: path.stem
+)
 def test_a_benchmark_imports_no_tests_not_even_through_tools(path: Path) -> None:
     assert "tests" not in packages(imported_at_last(path))
 

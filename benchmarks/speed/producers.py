@@ -1,0 +1,99 @@
+"""The programs that are compared as producers: they put events onto a stream.
+
+    python -m benchmarks.speed.producers NAME EVENTS SEGMENTS
+
+The plain loop is that of the documentation of boto3: 500 records a request, no look at the answers.
+async-kinesis runs in an environment of its own (`make .tools/async-kinesis.done`).
+"""
+
+import asyncio
+import itertools
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.speed.counting import segment
+from shared.event import Event, encode
+
+STREAM = "lockstep-images"
+WARM_UP = 1_000
+# So high that the rate limits of async-kinesis, by record and by KiB, never apply.
+UNLIMITED = 1_000_000
+
+type Put = Callable[[Sequence[Event]], object]
+
+
+def _client() -> Any:
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}))
+
+
+def ours() -> Put:
+    """`Producer.put`."""
+    from lockstep.producing.producer import Producer  # noqa: PLC0415
+
+    return Producer(_client(), STREAM).put
+
+
+def plain() -> Put:
+    """PutRecords in a loop."""
+    client = _client()
+
+    def put(given: Sequence[Event]) -> None:
+        for some in itertools.batched(given, 500):
+            records = [{"Data": encode(one), "PartitionKey": one.image_id} for one in some]
+            client.put_records(StreamName=STREAM, Records=records)
+
+    return put
+
+
+def async_kinesis() -> Put:
+    """The producer of async-kinesis, as its documentation shows."""
+    from kinesis import Producer, StringProcessor  # noqa: PLC0415
+
+    logging.disable()
+
+    async def put_all(given: Sequence[Event]) -> None:
+        async with Producer(
+            STREAM,
+            endpoint_url=os.environ["AWS_ENDPOINT_URL_KINESIS"],
+            region_name="us-east-1",
+            skip_describe_stream=True,
+            processor=StringProcessor(),
+            put_rate_limit_per_shard=UNLIMITED,
+            put_bandwidth_limit_per_shard=UNLIMITED,
+        ) as producer:
+            for event in given:
+                await producer.put(encode(event).decode(), partition_key=event.image_id)
+
+    return lambda given: asyncio.run(put_all(given))
+
+
+PROGRAMS: Mapping[str, Callable[[], Put]] = {
+    "producer": ours,
+    "producer, plain loop": plain,
+    "producer, async-kinesis": async_kinesis,
+}
+
+
+def main() -> None:
+    """Put the events, and write the segment."""
+    name, work, to = sys.argv[1:]
+    put = PROGRAMS[name]()
+    lines = Path(work).read_bytes().splitlines()
+    given = [msgspec.json.decode(line, type=Event) for line in lines]
+    put(given[:WARM_UP])
+    measured = given[WARM_UP:]
+    segments = [segment("put", len(measured), lambda: put(measured))]
+    Path(to).write_bytes(msgspec.json.encode(segments))
+
+
+if __name__ == "__main__":
+    main()
