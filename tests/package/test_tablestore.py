@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -26,7 +25,7 @@ from lockstep.local.mapping.translation import translated
 from lockstep.local.tablestore.server import LocalTableStore
 from lockstep.stack.stack import LOCAL_REGION
 from tests.package.test_artifacts import PINNED, files_of
-from tests.package.tools import ROOT, RUNTIME, cfn_lint
+from tests.package.tools import ROOT, RUNTIME, cfn_lint, sam
 
 TEMPLATE = ROOT / "template-tablestore.yaml"
 LARGEST_MB = 10
@@ -86,25 +85,17 @@ purge_handler.handle({}, SimpleNamespace(
 
 
 @pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifact as `sam build -t template-tablestore.yaml` makes it: by the same target."""
-    folder = tmp_path_factory.mktemp("artifact")
-    make = shutil.which("make")
-    assert make is not None
-    made = subprocess.run(
-        [
-            make,
-            "--file=functions/Makefile",
-            "build-WriteToTablestore",
-            f"ARTIFACTS_DIR={folder}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stderr
+def built_replica(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `sam build -t template-tablestore.yaml` makes."""
+    folder = tmp_path_factory.mktemp("sam") / "build"
+    sam("build", "--template", TEMPLATE, "--build-dir", folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def artifact(built_replica: Path) -> Path:
+    """The artifact of the consumer."""
+    return built_replica / "WriteToTablestore"
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +109,14 @@ def test_the_artifact_holds_the_function_and_what_functions_share_unchanged(
     for package in "doors", "shared", "functions/write_to_tablestore":
         assert files_of(artifact / package) == files_of(ROOT / package)
     assert {one.name for one in (artifact / "functions").iterdir()} == {"write_to_tablestore"}
+
+
+def test_the_purge_has_the_artifact_of_the_consumer(built_replica: Path, artifact: Path) -> None:
+    assert files_of(built_replica / "ReplicaPurge") == files_of(artifact)
+
+
+def test_sam_finds_nothing_in_the_template() -> None:
+    assert "is a valid SAM Template" in sam("validate", "--lint", "--template", TEMPLATE)
 
 
 def test_the_artifact_is_small_and_leaves_out_what_does_not_run(artifact: Path) -> None:
@@ -234,22 +233,6 @@ def test_the_artifact_purges_expired_tombstones_on_the_runtime_of_lambda(
             for key in ("over", "later")
         }
         assert [key for key, row in found.items() if row is not None] == ["later"]
-
-
-def test_the_purge_has_the_artifact_of_the_consumer() -> None:
-    make = shutil.which("make")
-    assert make is not None
-    would = [
-        subprocess.run(
-            [make, "--dry-run", "--file=functions/Makefile", f"build-{name}", "ARTIFACTS_DIR=to"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for name in ("WriteToTablestore", "ReplicaPurge")
-    ]
-    assert would[0] == would[1]
 
 
 def test_the_purge_runs_on_its_schedule_unless_that_is_empty(template: Mapping[str, Any]) -> None:
