@@ -13,10 +13,12 @@ import msgspec
 import pytest
 from tablestore import (
     CapacityUnit,
+    ComparatorType,
     Condition,
     OTSClient,
     ReservedThroughput,
     Row,
+    SingleColumnCondition,
     TableMeta,
     TableOptions,
 )
@@ -47,6 +49,9 @@ LEFT_OUT = {
     "propcache",
     "yarl",
 }
+LIVING = SingleColumnCondition(
+    "lockstep_deleted", column_value=False, comparator=ComparatorType.EQUAL, pass_if_missing=False
+)
 PROGRAM = """
 import json, sys
 from types import SimpleNamespace
@@ -138,42 +143,62 @@ def test_the_artifact_holds_the_packages_that_are_pinned_and_no_other(artifact: 
     assert installed == pinned
 
 
+def invoked(artifact: Path, store: LocalTableStore, event: str) -> set[str]:
+    """The modules that an invocation with a sample event has loaded, on the runtime of Lambda."""
+    account = store.account
+    run = subprocess.run(
+        [RUNTIME / "bin" / "python", "-I", "-c", PROGRAM, artifact, ROOT / "events" / event],
+        env={
+            "PATH": os.defpath,
+            "AWS_DEFAULT_REGION": LOCAL_REGION,
+            "POWERTOOLS_METRICS_NAMESPACE": "Lockstep/test",
+            "QUARANTINE_BUCKET": "unused",
+            "OTS_ID": account.key_id,
+            "OTS_SECRET": account.secret,
+            "OTS_INSTANCE": account.instance,
+            "OTS_ENDPOINT": store.address,
+            "OTS_REGION": "eu-central-1",
+            "TABLE_NAME": "orders",
+            "PRIMARY_KEY": "customer,order",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    # Nothing is logged that is no line of JSON.
+    assert run.stderr == ""
+    *lines, loaded = run.stdout.splitlines()
+    for line in lines:
+        msgspec.json.decode(line)
+    return {*loaded.split()}
+
+
 def test_the_artifact_writes_and_removes_a_row_on_the_runtime_of_lambda(artifact: Path) -> None:
+    """By the three sample events, one after the other."""
     with LocalTableStore() as store:
         account = store.account
         client = OTSClient(store.address, account.key_id, account.secret, account.instance)
         meta = TableMeta("orders", [("customer", "STRING"), ("order", "INTEGER")])
         client.create_table(meta, TableOptions(), ReservedThroughput(CapacityUnit(0, 0)))
-        events = [ROOT / "events" / f"tablestore-{name}.json" for name in ("put", "update")]
-        run = subprocess.run(
-            [RUNTIME / "bin" / "python", "-I", "-c", PROGRAM, artifact, *events],
-            env={
-                "PATH": os.defpath,
-                "AWS_DEFAULT_REGION": LOCAL_REGION,
-                "POWERTOOLS_METRICS_NAMESPACE": "Lockstep/test",
-                "QUARANTINE_BUCKET": "unused",
-                "OTS_ID": account.key_id,
-                "OTS_SECRET": account.secret,
-                "OTS_INSTANCE": account.instance,
-                "OTS_ENDPOINT": store.address,
-                "OTS_REGION": "eu-central-1",
-                "TABLE_NAME": "orders",
-                "PRIMARY_KEY": "customer,order",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert run.returncode == 0, run.stderr
-        # Nothing is logged that is no line of JSON.
-        assert run.stderr == ""
-        *lines, loaded = run.stdout.splitlines()
-        for line in lines:
-            msgspec.json.decode(line)
-        assert {"numpy", "yarl", "future"}.isdisjoint(loaded.split())
-        key = [("customer", "Ada"), ("order", 1842)]
-        _, row, _ = client.get_row("orders", key, max_version=1)
-        assert ("paid", True) in [(name, cell) for name, cell, *_ in row.attribute_columns]
+
+        def row(**filtered: Any) -> dict[str, Any] | None:
+            key = [("customer", "Ada"), ("order", 1842)]
+            _, found, _ = client.get_row("orders", key, max_version=1, **filtered)
+            return found and {name: cell for name, cell, *_ in found.attribute_columns}
+
+        loaded = invoked(artifact, store, "tablestore-put.json")
+        assert {"numpy", "yarl", "future"}.isdisjoint(loaded)
+        put = row(column_filter=LIVING)
+        assert put is not None
+        assert put["paid"] is False
+        invoked(artifact, store, "tablestore-update.json")
+        changed = row(column_filter=LIVING)
+        assert changed is not None
+        assert changed["paid"] is True
+        invoked(artifact, store, "tablestore-delete.json")
+        assert row(column_filter=LIVING) is None
+        assert row() is not None
 
 
 def test_the_artifact_purges_expired_tombstones_on_the_runtime_of_lambda(
