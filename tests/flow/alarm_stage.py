@@ -400,6 +400,7 @@ def pair(*names: str) -> list[str]:
 _ON_A_SMALL_STACK: Mapping[str, Sequence[str]] = {
     "rebuild --apply": ["--settle", "1", "--at-most", "100"],
     "audit --repair --apply": ["--at-most", "100"],
+    "tablestore audit --repair --apply": ["--at-most", "100"],
 }
 
 
