@@ -64,6 +64,21 @@ class Clients:
         return client
 
     @cached_property
+    def producing(self) -> "KinesisClient":
+        """The client of the stream that puts records: it encodes each request once.
+
+        It does not retry: the producer does.
+        """
+        from lockstep.producing.encoding import encode_records_once
+
+        endpoint = self.stack.endpoints.kinesis
+        config = _config(attempts=1, validates=False)
+        with _MAKING_CLIENTS:
+            client = self.session.client("kinesis", endpoint_url=endpoint, config=config)
+        encode_records_once(client)
+        return client
+
+    @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """The client of the table. It decodes items fast."""
         from lockstep.stores.item_decoding import decode_items
@@ -275,7 +290,9 @@ def _without_expect(client: "S3Client") -> "S3Client":
     return client
 
 
-def _config(attempts: int = _ATTEMPTS, connections: int = _CONNECTIONS) -> "Config":
+def _config(
+    attempts: int = _ATTEMPTS, connections: int = _CONNECTIONS, *, validates: bool = True
+) -> "Config":
     from botocore.config import Config
 
     return Config(
@@ -284,4 +301,5 @@ def _config(attempts: int = _ATTEMPTS, connections: int = _CONNECTIONS) -> "Conf
         max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": attempts},
         s3={"addressing_style": "path"},
+        parameter_validation=validates,
     )

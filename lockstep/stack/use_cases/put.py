@@ -41,7 +41,7 @@ def put(
         clock: the clock that the caller has judged the events by; None: the clients' clock.
     """
     producer = Producer(
-        clients.kinesis,
+        clients.producing,
         clients.stack.stream,
         clock=clients.clock if clock is None else clock,
         on_progress=on_progress,
@@ -60,7 +60,7 @@ def backfill(
 ) -> Backfill:
     """The import of images that were never on the stream; see `Backfill`."""
     clock = clients.clock
-    producer = Producer(clients.kinesis, clients.stack.stream, clock=clock)
+    producer = Producer(clients.producing, clients.stack.stream, clock=clock)
     return Backfill(
         table_reader(clients),
         producer.put if apply else lambda events: deque(events, maxlen=0),

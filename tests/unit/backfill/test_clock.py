@@ -39,14 +39,14 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Clients:
     monkeypatch.setattr("lockstep.stack.clients.SYSTEM_CLOCK", machine())
     its = Clients(cast("Any", SimpleNamespace(stream=STREAM, table=TABLE)))
     its.__dict__ |= {
-        "kinesis": Kinesis(STREAM, shards=1, now=lambda: NOW),
+        "producing": Kinesis(STREAM, shards=1, now=lambda: NOW),
         "dynamodb": DynamoDB(TABLE),
     }
     return its
 
 
 def versions(clients: Clients) -> list[int]:
-    stream = cast("Kinesis", clients.kinesis)
+    stream = cast("Kinesis", clients.producing)
     return [decode(one.data).version for one in stream.accepted]
 
 
