@@ -40,7 +40,7 @@ COMMANDS = {
     ),
     "tablestore": (
         "tablestore:tablestore_group",
-        "Copy a DynamoDB table into its replica in Table Store.",
+        "Load, compare and repair a replica in Table Store.",
     ),
     "simulate": ("simulate:simulate_command", "Test the rules on random histories with faults."),
 }

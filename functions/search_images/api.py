@@ -24,6 +24,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, RequestError
 
 from functions.search_images.cursor import InvalidCursorError
+from functions.search_images.invalid import InvalidParametersError, ParameterProblem
 from functions.search_images.links import IMAGE, pairs_in, query_of, value_of
 from functions.search_images.parameters import (
     NoParameters,
@@ -32,13 +33,7 @@ from functions.search_images.parameters import (
     parameters,
 )
 from functions.search_images.problem import CONTENT_TYPE as PROBLEM
-from functions.search_images.problem import (
-    InvalidParametersError,
-    ParameterProblem,
-    Problem,
-    problem,
-    unavailable,
-)
+from functions.search_images.problem import Problem, problem, unavailable
 from functions.search_images.record import ImageRecord, record
 from functions.search_images.search import SearchResult, TooSlowError, page, run_query
 from functions.search_images.suggest import suggest

@@ -23,6 +23,7 @@ from markupsafe import Markup, escape
 from msgspec import UNSET, UnsetType
 
 from functions.search_images.highlight import EMPHASIS
+from functions.search_images.invalid import ParameterProblem
 from functions.search_images.links import (
     CURSOR,
     IMAGE,
@@ -43,7 +44,6 @@ from functions.search_images.links import (
     without,
 )
 from functions.search_images.parameters import ATTRIBUTE_PREFIX
-from functions.search_images.problem import ParameterProblem
 from functions.search_images.record import ImageRecord
 from functions.search_images.search import Hit, SearchResult
 from functions.search_images.visible import shown

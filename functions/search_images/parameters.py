@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from functions.search_images.filters import Filters, instant
-from functions.search_images.problem import InvalidParametersError, ParameterProblem
+from functions.search_images.invalid import InvalidParametersError, ParameterProblem
 from functions.search_images.search import SearchRequest, Sort
 from shared.event import ATTRIBUTE_NAME_PATTERN
 from shared.shortened import shortened

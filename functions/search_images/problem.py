@@ -5,16 +5,11 @@ from http import HTTPStatus
 import msgspec
 from aws_lambda_powertools.event_handler import Response
 
+from functions.search_images.invalid import ParameterProblem
+
 CONTENT_TYPE = "application/problem+json"
 # If a store does not answer, a client may retry after this many seconds.
 RETRY_AFTER = 5
-
-
-class ParameterProblem(msgspec.Struct, frozen=True):
-    """What is wrong with one parameter."""
-
-    parameter: str
-    detail: str
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,17 +21,6 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: list[ParameterProblem] = []
     # No meaning besides the status: https://www.rfc-editor.org/rfc/rfc9457#section-4.2.1
     type: str = msgspec.field(default_factory=lambda: "about:blank")
-
-
-class InvalidParametersError(Exception):
-    """A request has invalid parameters; says what is wrong with each."""
-
-    def __init__(self, *errors: ParameterProblem) -> None:
-        super().__init__(*errors)
-        self.errors = list(errors)
-
-    def __str__(self) -> str:
-        return "; ".join(f"{one.parameter}: {one.detail}" for one in self.errors)
 
 
 def problem(

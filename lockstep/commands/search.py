@@ -1,15 +1,21 @@
 """`lockstep search`: find images in the index."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import click
 
-from functions.search_images.search import SearchResult
+from functions.search_images.invalid import InvalidParametersError
+from functions.search_images.search import Facets, SearchResult, Sort
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.options import examples, json_option
-from lockstep.console.terminal import answers, highlighted, print_json
+from lockstep.console.terminal import answers, highlighted, print_json, print_table
 from lockstep.console.text import printable
-from lockstep.stack.use_cases.search import search
+from lockstep.stack.use_cases.search import search, search_request
+
+# Parameters of the search API for which the command has options of its own.
+NO_FILTERS = frozenset({"q", "sort", "size", "cursor"})
 
 
 class _Text(click.Command):
@@ -27,50 +33,130 @@ class _Text(click.Command):
 
 
 def _text(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
-    if len(words) > 1:
-        raise click.BadParameter(f'TEXT must be one argument: lockstep search "{" ".join(words)}"')
     # Bytes of a shell that are not UTF-8 arrive as lone surrogates.
-    return words[0].encode(errors="surrogateescape").decode(errors="replace")
+    return " ".join(words).encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _filters(
+    _: click.Context, __: click.Parameter, given: tuple[str, ...]
+) -> Sequence[tuple[str, str]]:
+    pairs = [(field, value) for field, equals, value in (one.partition("=") for one in given)]
+    if wrong := next((one for one in given if "=" not in one), None):
+        raise click.BadParameter(f"{wrong}: write FIELD=VALUE")
+    if wrong := next((field for field, _value in pairs if field in NO_FILTERS), None):
+        raise click.BadParameter(f"{wrong} is no field: use TEXT, --sort, --size or --page")
+    return pairs
 
 
 @click.command(
     "search",
     cls=_Text,
     epilog=examples(
-        'lockstep search "richmnd tames"',
-        """lockstep search '"st catherine" -chapel artist:daniell'""",
+        "lockstep search richmnd tames",
+        """lockstep search '"st catherine"' artist:daniell -- -chapel""",
+        "lockstep search castle --filter tag=sea --sort newest",
+        "lockstep search castle --filter attr.medium=watercolour --facets --page 2",
     ),
 )
-@click.argument("text", nargs=-1, required=True, callback=_text)
+@click.argument("text", nargs=-1, callback=_text)
 @stack_options
 @json_option
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    callback=_filters,
+    metavar="FIELD=VALUE",
+    help="Only images with this value. FIELD as in the search API: tag, uploaded_by, "
+    "content_type, taken_from, taken_to, min_width, max_width, min_height, max_height, attr.NAME.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(get_args(Sort)),
+    help="Order of the images. Default: relevance; newest without TEXT.",
+)
 @click.option(
     "--size",
     type=click.IntRange(1, 100),
     metavar="N",
     default=10,
     show_default=True,
-    help="Show N images, at most 100.",
+    help="Show N images a page, at most 100.",
 )
-def search_command(text: str, name: str | None, state: Path, size: int, *, as_json: bool) -> None:
+@click.option(
+    "--page",
+    "number",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Show the page with this number.",
+)
+@click.option("--facets", is_flag=True, help="Show the most frequent values of all images found.")
+def search_command(
+    text: str,
+    name: str | None,
+    state: Path,
+    *,
+    filters: Sequence[tuple[str, str]],
+    sort: Sort | None,
+    size: int,
+    number: int,
+    facets: bool,
+    as_json: bool,
+) -> None:
     """Find images by name or by any field, with typos.
 
     The best match comes first. TEXT can contain "a phrase", -word (images without it), field:value
-    and prefix*. Put -- before a TEXT that starts with a dash.
+    and prefix*. Put -- before a word that starts with a dash. Several words need no quotes, but a
+    shell takes the quotes of a phrase: write '"st catherine"'. Without TEXT, all images that the
+    filters let through are found.
     """
-    found = search(connected(name, state), text, size=size)
+    if not text.strip() and not filters:
+        raise click.UsageError("give TEXT or --filter FIELD=VALUE")
+    try:
+        request = search_request(text, filters, sort)
+    except InvalidParametersError as error:
+        raise click.UsageError(str(error)) from None
+    found = search(connected(name, state), request, size=size, number=number)
     if as_json:
-        print_json(found)
+        print_json(found.result)
     else:
-        show_search(found)
+        show_search(found.result, first=found.first, facets=facets)
 
 
-def show_search(found: SearchResult) -> None:
-    """Print search results as text: each name, and the other fields that match."""
+def show_search(found: SearchResult, *, first: int = 1, facets: bool = False) -> None:
+    """Print search results as text: each name, and the other fields that match.
+
+    Args:
+        found: a page of hits.
+        first: the number of its first hit among all.
+        facets: whether to print the facets, too.
+    """
     for hit in found.hits:
         answers.print(highlighted(hit.name_html), f" {hit.image_id}", sep="")
         for field, fragments in hit.highlights.items():
             answers.print(f"  {printable(field)}: ", highlighted(" … ".join(fragments)), sep="")
+    if facets:
+        _show_facets(found.facets)
     if found.did_you_mean is not None:
         answers.print(f"did you mean: {printable(found.did_you_mean)}")
-    answers.print(f"{found.total:,} found" if found.total else "nothing found")
+    if not found.total:
+        answers.print("nothing found")
+    elif not found.hits:
+        answers.print(f"no such page: {found.total:,} found")
+    elif len(found.hits) == found.total:
+        answers.print(f"{found.total:,} found")
+    else:
+        last = first + len(found.hits) - 1
+        answers.print(f"{first:,} to {last:,} of {found.total:,} found")
+
+
+def _show_facets(facets: Facets) -> None:
+    rows = [
+        [field, printable(one.value), f"{one.count:,}"]
+        for field in Facets.__struct_fields__
+        for one in getattr(facets, field)
+    ]
+    if rows:
+        print_table(["facet", "value", " images"], rows)

@@ -13,7 +13,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.audit import audit
 from lockstep.stack.use_cases.consumers import wait
 from lockstep.stack.use_cases.put import put
-from lockstep.stack.use_cases.search import search
+from lockstep.stack.use_cases.search import search, search_request
 from shared.event import Event
 
 # Both words have a typo; the data has the Thames at Richmond Hill.
@@ -85,7 +85,7 @@ def run(clients: Clients, events: Iterable[Event | BadLine], steps: Steps) -> De
             f"{compared.table:,} in the table, {compared.index:,} in the index: {compared.result}"
         )
     with steps.step("search") as results:
-        found = search(clients, QUERY)
+        found = search(clients, search_request(QUERY)).result
         results.append(f"{QUERY!r}: {found.total:,} found")
     return Demo(
         put=report.put,

@@ -52,6 +52,32 @@ def test_what_is_put_is_found_in_both_stores_and_by_a_search_with_typos(shell: S
     assert "<em>" in found["hits"][0]["name_html"]
 
 
+def test_a_search_takes_words_filters_an_order_and_pages(shell: Shell) -> None:
+    assert shell.json("put", "-", "--from", "tate", stdin=first_lines(200))["resent"] == 0
+    assert shell.json("status", "--wait", "240")["caught_up"] is True
+
+    def ids(*words: str) -> list[str]:
+        return [hit["image_id"] for hit in shell.json("search", *words)["hits"]]
+
+    first = ids("graphite", "paper", "--size", "10")
+    assert first == ids("graphite paper", "--size", "10")
+    assert len(first) == 10
+    pages = [ids("graphite", "paper", "--size", "4", "--page", page) for page in ("1", "2", "3")]
+    assert [one for page in pages for one in page][:10] == first
+    assert ids("graphite", "paper", "--size", "4", "--page", "999") == []
+
+    medium = shell.json("search", first[0])["hits"][0]["attributes"]["medium"]
+    only = shell.json("search", "--filter", f"attr.medium={medium}", "--size", "100")
+    assert only["total"] == len(only["hits"]) > 0
+    assert {hit["attributes"]["medium"] for hit in only["hits"]} == {medium}
+    newest = ids("--filter", f"attr.medium={medium}", "--sort", "newest", "--size", "100")
+    assert sorted(newest) == sorted(hit["image_id"] for hit in only["hits"])
+
+    shown = shell.run("search", "graphite", "paper", "--size", "4", "--page", "2", "--facets")
+    assert re.search(r"^5 to 8 of \d+ found$", shown, re.MULTILINE)
+    assert re.search(r"^facet +value +images$", shown, re.MULTILINE)
+
+
 def test_markers_show_that_all_is_in_both_stores_and_no_audit_minds(shell: Shell) -> None:
     shell.run("put", "-", stdin=ndjson(image_event("marked-1")))
     status = shell.json("status", "--wait", "60", "--probe")

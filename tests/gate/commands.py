@@ -12,7 +12,7 @@ import msgspec
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.audit.pieces.state import REPORTS, STATE, AuditState
-from lockstep.stack.use_cases.search import search
+from lockstep.stack.use_cases.search import search, search_request
 from lockstep.web.addresses import HOST
 from shared.item import item_from
 from tests.builders import image, image_event, restored_table
@@ -100,7 +100,7 @@ def _smoking(gated: GatedStack) -> None:
     def finds(text: str) -> list[str]:
         clients = gated.stage.clients
         clients.opensearch.indices.refresh(index=gated.stage.stack.index)
-        return [one.image_id for one in search(clients, text).hits]
+        return [one.image_id for one in search(clients, search_request(text)).result.hits]
 
     gated.gate.meanwhile = look
     gated.recorded.finds = finds

@@ -13,7 +13,7 @@ import doors
 import functions
 import lockstep
 import shared
-from functions.search_images.problem import InvalidParametersError, ParameterProblem
+from functions.search_images.invalid import InvalidParametersError, ParameterProblem
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.tablestore.errors import TableStoreError
 from lockstep.producing.producer import GaveUpError, PutError, PutReport, StreamRefusedError

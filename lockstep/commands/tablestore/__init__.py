@@ -11,7 +11,7 @@ from lockstep.commands.tablestore.redrive import redrive_command
 
 @click.group("tablestore")
 def tablestore_group() -> None:
-    """Look after a replica in Table Store: fill it, repair it, and remove what has expired."""
+    """Load, compare and repair a replica in Table Store."""
 
 
 tablestore_group.add_command(audit_command)

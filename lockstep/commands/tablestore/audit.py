@@ -68,8 +68,8 @@ class ReplicaRepairing(msgspec.Struct, frozen=True, omit_defaults=True):
     "audit",
     epilog=examples(
         "lockstep tablestore audit --stack orders",
-        "lockstep tablestore audit --stack orders --values --report differences.ndjson",
-        "lockstep tablestore audit --stack orders --values --repair --apply --at-most 5",
+        "lockstep tablestore audit --stack orders --report differences.ndjson",
+        "lockstep tablestore audit --stack orders --repair --apply --at-most 5",
     ),
 )
 @changed_stack_options(when=applying)
@@ -123,7 +123,7 @@ def audit_command(
     at_most: float,
     as_json: bool,
 ) -> None:
-    """Compare the DynamoDB table with its replica in Table Store; repair the replica.
+    """Compare the table with its replica; repair the replica.
 
     NAME is the stack that was deployed from template-tablestore.yaml.
 

@@ -133,7 +133,15 @@ def test_who_puts_images_is_told_of_import(state: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "hint"),
-    [(["two", "words"], 'lockstep search "two words"'), (["-castle"], "Put -- before")],
+    [
+        (["-castle"], "Put -- before"),
+        ([], "give TEXT or --filter FIELD=VALUE"),
+        (["x", "--filter", "tag"], "tag: write FIELD=VALUE"),
+        (["x", "--filter", "q=y"], "q is no field: use TEXT"),
+        (["x", "--filter", "tags=y"], "tags: unknown parameter, expected q, tag"),
+        (["x", "--filter", "taken_from=1979-13"], "taken_from: "),
+        (["x", "--page", "0"], "--page"),
+    ],
 )
 def test_a_text_that_is_no_one_word_is_told_how_to_be_written(
     state: Path, words: list[str], hint: str

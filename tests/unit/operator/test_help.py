@@ -10,13 +10,15 @@ from lockstep.cli import COMMANDS, main
 from tests.unit.operator.command import commands_of, lockstep
 
 
-def all_commands() -> Iterator[tuple[str, click.Command]]:
-    for name, command in commands_of(main).items():
+def all_commands(
+    group: click.Group = main, prefix: str = ""
+) -> Iterator[tuple[str, click.Command]]:
+    """The commands, also those in groups of groups, by the words that call them."""
+    for name, command in commands_of(group).items():
         if isinstance(command, click.Group):
-            for below, one in commands_of(command).items():
-                yield f"{name} {below}", one
+            yield from all_commands(command, f"{prefix}{name} ")
         else:
-            yield name, command
+            yield f"{prefix}{name}", command
 
 
 @pytest.mark.parametrize("name", COMMANDS)
