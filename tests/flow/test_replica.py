@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tablestore import ComparatorType, OTSClient, SingleColumnCondition
+from tablestore import ComparatorType, Condition, OTSClient, Row, SingleColumnCondition
 
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import REPLICA_CONSUMER, read_local
@@ -123,6 +123,25 @@ def test_a_load_copies_what_was_there_before_the_stream(replicating: Shell) -> N
     assert row(replicating, "kept") == kept
     again = replicating.json("tablestore", "load", "--apply")
     assert (again["there"], again["newer"]) == (done["written"], done["newer"])
+
+
+def test_an_audit_proves_the_replica_equal_and_repairs_what_was_harmed(
+    replicating: Shell,
+) -> None:
+    words = ("tablestore", "audit", "--values")
+    equal = replicating.json(*words)
+    assert (equal["result"], equal["source"]) == ("equal", replicating.json("audit")["table"])
+    columns = row(replicating, "kept")
+    assert columns is not None
+    harmed = Row([(KEY, "kept")], [*(columns | {"digest": "harmed"}).items()])
+    client(replicating).put_row("lockstep_images", harmed, Condition("IGNORE"))
+    client(replicating).delete_row("lockstep_images", Row([(KEY, "changed")]), Condition("IGNORE"))
+    found = replicating.json(*words, "--repair", code=1)
+    assert found["audit"]["differences"] == {"missing_in_replica": 1, "other_values": 1}
+    done = replicating.json(*words, "--repair", "--apply", "--at-most", "100")
+    assert done["repaired"]["changed"] == 2
+    assert done["after"]["result"] == "equal"
+    assert row(replicating, "kept") == columns
 
 
 def test_an_item_that_is_removed_from_the_table_leaves_a_tombstone(replicating: Shell) -> None:
