@@ -162,6 +162,7 @@ def test_no_room_for_the_function_and_none_for_failure_documents(stage: Stage) -
     put_long_ago(stage, "dropped", hours=21)
     stage.start_replica(stage.changed_template(no_room, of=REPLICA_TEMPLATE))
     stage.set_off(*replica("dropped"), by=nothing)
+    stage.look("replica-discarded")
     number = itertools.count()
     stage.set_off(*replica("throttled"), by=lambda: put(stage, f"waits-{next(number)}"))
     stage.look("throttled")
