@@ -14,10 +14,19 @@ import msgspec
 
 from lockstep.simulation.kinds import IMAGES, Kind, tablestore
 from lockstep.simulation.run import broken_by
-from tests.simulation import wrong_components, wrong_replica, wrong_replica_rows
+from tests.simulation import (
+    wrong_components,
+    wrong_replica,
+    wrong_replica_operators,
+    wrong_replica_rows,
+)
 from tests.simulation.rewired import BlindBugError
 
-OF_REPLICA: Mapping[str, Any] = {**wrong_replica.WRONG, **wrong_replica_rows.WRONG}
+OF_REPLICA: Mapping[str, Any] = {
+    **wrong_replica.WRONG,
+    **wrong_replica_rows.WRONG,
+    **wrong_replica_operators.WRONG,
+}
 WRONG: Mapping[str, Any] = {**wrong_components.WRONG, **OF_REPLICA}
 DOCUMENT = Path(__file__).parents[1] / "docs" / "internals" / "seeded-bugs.md"
 HISTORIES = 10_000

@@ -205,6 +205,11 @@ ReplicaFault = Literal[
     "load resumed",
     "load killed",
     "changes during a load",
+    "row harmed by hand",
+    "changes during a repair",
+    "redriven",
+    "tombstone purged",
+    "replica purged",
 ]
 AnyFault = Literal[Fault, ReplicaFault]
 

@@ -194,8 +194,9 @@ class Poller:
         for shard in self._stream.shards.values():
             yield from shard.records[shard.trimmed : self._checkpoint(shard)]
 
-    def shards(self) -> Sequence[PolledShard]:
-        """The shards of its stream."""
+    def readable_shards(self) -> Sequence[PolledShard]:
+        """The shards of its stream, after it has removed what is too old."""
+        self._trim()
         return list(self._stream.shards.values())
 
     def reads(self, shard: PolledShard) -> bool:

@@ -8,7 +8,8 @@ from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.fakes.tablestore import Columns, RowWritten
 from lockstep.simulation.replica import oracle
 from lockstep.simulation.replica.loads import Loads
-from lockstep.simulation.replica.source import KnownChange
+from lockstep.simulation.replica.operators import ReplicaOperators
+from lockstep.simulation.replica.source import KnownChange, key_text
 from lockstep.simulation.replica.system import FUNCTION, VERSION, ReplicaSystem
 from lockstep.simulation.violation import ViolationError
 from shared.quarantine import QuarantinedRecord
@@ -30,6 +31,8 @@ def check_quarantined(
     by_number = {one.sequence_number: one for one in batch}
     for entry in quarantined:
         told = system.source.meaning(by_number[entry.sequence_number])
+        if told.key in system.touched:
+            continue  # its version may be no text
         if system.can_be_written(told):
             raise ViolationError("I1", f"{told} is in quarantine: {entry.reason}: {entry.detail}")
         if entry.reason != REASON:
@@ -39,9 +42,11 @@ def check_quarantined(
 class Checks:
     """Checks everything that was written in one history, and what is there at its end."""
 
-    def __init__(self, system: ReplicaSystem, loads: Loads) -> None:
-        """Check this system and its loads."""
+    def __init__(self, system: ReplicaSystem, loads: Loads, operators: ReplicaOperators) -> None:
+        """Check this system, its loads and the work of its operators."""
         self._system = system
+        self._operators = operators
+        self._by_hand: list[Columns] = []
         self._loads = loads
         self._checked = system.store.writes  # those before were by nobody of ours
 
@@ -55,22 +60,15 @@ class Checks:
         told = self._by_row()
         for write in system.store.journal(self._checked):
             self._checked += 1
-            its = told.get(write.key, {})
-            if write.after is None:
+            if self._checked - 1 in self._operators.harmed:
+                if write.after is not None:
+                    self._by_hand.append(write.after)
+            elif self._operators.wrote(write):
+                pass
+            elif write.after is None:
                 self._check_removed(write)
-                continue
-            version = write.after.get(VERSION)
-            before = None if write.before is None else write.before.get(VERSION)
-            if system.deletions == "row" and write.after.get(DELETED):
-                raise ViolationError("I4", f"{_said(write.after)} is a tombstone")
-            if not isinstance(version, str) or (before is not None and version <= before):
-                raise ViolationError("I2", f"{_said(write.after)} replaced {_said(write.before)}")
-            if version in its:
-                expected = system.row_of(its[version])
-                if expected is None or not oracle.same(write.after, expected):
-                    raise ViolationError("I3", f"{_said(write.after)} is not {expected}")
-            elif not self._loads.wrote(write.key, write.after):
-                raise ViolationError("I3", f"no record and no load has {_said(write.after)}")
+            else:
+                self._check_written(write, write.after, told.get(write.key, {}))
 
     def check_end(self) -> None:
         """I1 and I3: each row is what the source has, or what could not be written is set aside.
@@ -84,6 +82,9 @@ class Checks:
         self._check_items()
         rows = self._system.store.rows()
         for key in rows.keys() - self._by_row().keys():
+            write = RowWritten(key, rows[key], rows[key])
+            if self._operators.wrote(write) or rows[key] in self._by_hand:
+                continue
             if not self._loads.wrote(key, rows[key]) and not oracle.same(
                 rows[key], self._system.foreign.get(key, {})
             ):
@@ -92,6 +93,25 @@ class Checks:
             if not self._system.is_durable(record) and not self._is_excused(record):
                 told = self._system.source.meaning(record)
                 raise ViolationError("I1", f"{told} is in no row, and not set aside")
+
+    def _check_written(
+        self, write: RowWritten, after: Columns, its: Mapping[str, KnownChange]
+    ) -> None:
+        system = self._system
+        version = after.get(VERSION)
+        before = None if write.before is None else write.before.get(VERSION)
+        if write.before in self._by_hand:
+            before = None
+        if system.deletions == "row" and after.get(DELETED):
+            raise ViolationError("I4", f"{_said(after)} is a tombstone")
+        if not isinstance(version, str) or (before is not None and version <= before):
+            raise ViolationError("I2", f"{_said(after)} replaced {_said(write.before)}")
+        if version in its:
+            expected = system.row_of(its[version])
+            if expected is None or not oracle.same(after, expected):
+                raise ViolationError("I3", f"{_said(after)} is not {expected}")
+        elif not self._loads.wrote(write.key, after):
+            raise ViolationError("I3", f"no record and no load has {_said(after)}")
 
     def _check_removed(self, write: RowWritten) -> None:
         if self._system.deletions != "row":
@@ -111,7 +131,7 @@ class Checks:
             and one.version not in self._given_up()
             and one.version not in system.lost
         ]
-        if not due:
+        if not due or due[0].key in system.touched:
             return
         last = due[-1]
         if row is None:
@@ -119,6 +139,8 @@ class Checks:
                 one.item is None and one.version >= last.version for one in changes
             ):
                 return  # perhaps by a removal that was given up, and took effect nevertheless
+            if system.is_over(last):
+                return
             raise ViolationError("I1", f"there is no row for {last}")
         if row.get(VERSION, "") < last.version and not (
             system.deletions == "row" and last.item is None
@@ -129,14 +151,17 @@ class Checks:
     def _check_items(self) -> None:
         """I3: each row is its item of now, unless that cannot be written, or was given up."""
         system = self._system
-        given_up = self._given_up()
+        for keys in system.keys:
+            key = key_text(keys)
+            if key not in system.touched or key in system.source.items:
+                continue
+            row = system.store.row(system.key_of(key, keys) or ())
+            if row is not None and row.get(DELETED) is not True:
+                raise ViolationError("I4", f"{key} is removed, and has {_said(row)}")
         for key, item in system.source.items.items():
-            last = system.source.last_of(key)
             now = KnownChange(key, system.source_table.keys_in(item), item, "", 0)
             row_key = system.key_of(key, now.keys)
             if row_key is None or not system.can_be_written(now):
-                continue
-            if last is not None and last.version in given_up:
                 continue
             row = system.store.row(row_key) or {}
             expected = system.row_of(now) or {}
@@ -160,6 +185,8 @@ class Checks:
             or system.planned.has_second
             or self._loads.count > 0
             or system.came_late
+            or bool(system.touched)
+            or self._operators.has_repaired
         )
 
     def _given_up(self) -> frozenset[str]:
@@ -173,7 +200,7 @@ class Checks:
         """
         system = self._system
         told = system.source.meaning(record)
-        if told.version in self._given_up():
+        if told.version in self._given_up() or told.key in system.touched:
             return True
         if told.version not in system.lost:
             return False

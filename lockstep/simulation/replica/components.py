@@ -11,14 +11,19 @@ from functions.write_to_tablestore.changes import changes_by
 from functions.write_to_tablestore.connect import REQUEST_SECONDS
 from functions.write_to_tablestore.conversion import Conversion
 from functions.write_to_tablestore.deliver_rows import deliver_rows
+from functions.write_to_tablestore.purge import TombstonePurge, TombstonesOfTable
 from functions.write_to_tablestore.rows import RowChange
 from functions.write_to_tablestore.settings import Deletions, ReplicaSettings, settings_in
 from functions.write_to_tablestore.sink import ReplicaTable
+from functions.write_to_tablestore.tombstones import Tombstones
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, Destination
 from lockstep.simulation.components import bucket_quarantine
 from lockstep.stream.order import startable
 from lockstep.tablestore.load import Load
+from lockstep.tablestore.redrive import KeyRedrive
+from lockstep.tablestore.repair import GuardedRows, RowRepair
+from lockstep.tablestore.rows import ReplicaRows
 from shared.batch import Delivery
 from shared.record import Record
 from shared.sink import SinkOf
@@ -26,11 +31,22 @@ from shared.sink import SinkOf
 REPLICA = "any_table"
 
 
-def replica_table(
-    client: OTSClient, conversion: Conversion, deletions: Deletions
-) -> SinkOf[RowChange]:
+def replica_table(client: OTSClient, conversion: Conversion, deletions: Deletions) -> ReplicaTable:
     """The sink, as in the handler."""
     return ReplicaTable(
+        client,
+        REPLICA,
+        conversion.key_columns,
+        longest_request=REQUEST_SECONDS,
+        deletions=deletions,
+        patient=lambda _: client,
+    )
+
+
+def replica_rows(client: OTSClient, conversion: Conversion, deletions: Deletions) -> GuardedRows:
+    """The rows of a repair, as in the composition root."""
+    return ReplicaRows(
+        replica_table(client, conversion, deletions),
         client,
         REPLICA,
         conversion.key_columns,
@@ -52,6 +68,11 @@ class ReplicaComponents(msgspec.Struct, frozen=True):
     startable: Callable[..., list[str]] = startable
     destination: Callable[..., Destination] = BucketDestination
     load: Callable[..., Load] = Load
+    rows: Callable[[OTSClient, Conversion, Deletions], GuardedRows] = replica_rows
+    repair: Callable[..., RowRepair] = RowRepair
+    redrive: Callable[..., KeyRedrive] = KeyRedrive
+    tombstones: Callable[..., TombstonesOfTable] = Tombstones
+    purge: Callable[..., TombstonePurge] = TombstonePurge
 
 
 REAL = ReplicaComponents()

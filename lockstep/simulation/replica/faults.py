@@ -35,6 +35,9 @@ SHARED: tuple[AnyFault, ...] = (
     "Lambda timeout",
     "table down",
     "quarantine down",
+    "repaired",
+    "operator killed",
+    "keys left unprocessed",
 )
 OWN: tuple[AnyFault, ...] = get_args(ReplicaFault)
 

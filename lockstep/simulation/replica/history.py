@@ -12,11 +12,12 @@ from lockstep.simulation.fakes.table_stream import FakeTableStream, TableStreamS
 from lockstep.simulation.faults import AnyFault, Tally
 from lockstep.simulation.faulty_network import TIMEOUT_SECONDS
 from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
-from lockstep.simulation.replica import items
+from lockstep.simulation.replica import items, oracle
 from lockstep.simulation.replica.checks import Checks
 from lockstep.simulation.replica.components import REAL, ReplicaComponents
 from lockstep.simulation.replica.invocation import ReplicaInvocations
 from lockstep.simulation.replica.loads import Loads
+from lockstep.simulation.replica.operators import HARM_SHARE, ReplicaOperators
 from lockstep.simulation.replica.plan import ReplicaPlan, ReplicaStepKind
 from lockstep.simulation.replica.source import FIRST_NUMBERS, key_text, label_of
 from lockstep.simulation.replica.system import FUNCTION, STORES, ReplicaSystem
@@ -52,7 +53,8 @@ class ReplicaHistory:
         self._last_result = "No records processed"
         self._discards = DiscardWriter(self.system, FUNCTION) if planned.discards else None
         self._loads = Loads(self.system, meanwhile=self._work, reader=self._reader)
-        self._checks = Checks(self.system, self._loads)
+        self._operators = ReplicaOperators(self.system, meanwhile=self._work)
+        self._checks = Checks(self.system, self._loads, self._operators)
         self._steps: dict[ReplicaStepKind, Callable[[], None]] = {
             "change": self._change_some,
             "poll": self._poll,
@@ -68,6 +70,9 @@ class ReplicaHistory:
             "hours pass": lambda: self._pass(self._conditions.draw() * 6 * HOUR),
             "load": self._load,
             "new stream": self._enable_new_stream,
+            "repair": self._repair,
+            "redrive": self._redrive,
+            "months pass": self._let_months_pass,
         }
         self._put_before_the_stream()
         self._read_new_stream()
@@ -89,6 +94,11 @@ class ReplicaHistory:
         self._drain()
         if self.system.lost or self._source.has_untold:
             self._load_what_is_missing()
+        touched = [one for one in self.system.keys if key_text(one) in self.system.touched]
+        if touched:
+            self._operators.repair(touched, must=True)
+        if self.system.bucket.objects:
+            self._operators.redrive(must=True)
         self._checks.check_end()
 
     def forget(self) -> None:
@@ -205,13 +215,13 @@ class ReplicaHistory:
         readable = [
             (shard, poller.checkpoints.get(shard.shard_id, 0))
             for poller in self._pollers
-            for shard in poller.shards()
+            for shard in poller.readable_shards()
         ]
-        settled = [(shard, end) for shard, end in readable if end]
+        settled = [(shard, end) for shard, end in readable if end > shard.trimmed]
         if not settled:
             return
         shard, end = chance.choice(settled)
-        first = chance.randrange(end)
+        first = chance.randrange(shard.trimmed, end)
         batch = shard.records[first : chance.randint(first + 1, end)]
         self.system.came_late = True
         self._count("old records delivered again")
@@ -243,6 +253,29 @@ class ReplicaHistory:
             self._change_some()
             self._any_poller().run(invocations=MOST_INVOCATIONS, seconds=60.0)
         self._loads.load()
+
+    def _repair(self) -> None:
+        """Repair some keys; often somebody has changed a row by hand before."""
+        chance = self._conditions.chance
+        if chance.random() < HARM_SHARE:
+            self._operators.harm()
+            if chance.random() < 0.5:  # noqa: PLR2004 - a coin
+                self._poll()
+        keys = self.system.keys
+        self._operators.repair(chance.sample(keys, chance.randint(1, len(keys))))
+
+    def _redrive(self) -> None:
+        self._operators.redrive()
+
+    def _let_months_pass(self) -> None:
+        """Consume everything, wait until tombstones have expired, and purge them."""
+        self._drain()
+        day = 24 * HOUR
+        self._time.advance(oracle.HORIZON_SECONDS + (self._conditions.draw() - 0.7) * 2 * day)
+        self._conditions.fault_rate = self._plan.fault_rate
+        if self._conditions.draw() < 0.5:  # noqa: PLR2004 - a coin
+            self._change_some()
+        self._operators.purge()
 
     def _enable_new_stream(self) -> None:
         """Disable the stream of the source, and enable a new one.

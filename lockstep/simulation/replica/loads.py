@@ -1,17 +1,17 @@
 """Loads: an operator copies the source while it changes, and is killed or broken off."""
 
-import zlib
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from lockstep.simulation.fakes.boto3_requests import answer_of
+from lockstep.simulation.fakes.partiql import Item
 from lockstep.simulation.fakes.tablestore import Columns
 from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.replica import oracle
 from lockstep.simulation.replica.components import REPLICA
 from lockstep.simulation.replica.source import TABLE, KnownChange, key_text
+from lockstep.simulation.replica.source_client import SourceClient
 from lockstep.simulation.replica.system import ReplicaSystem
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.readers import StoreUnreadableError
@@ -30,40 +30,6 @@ MOST_REQUESTS = 8
 LONGEST_BREAK_SECONDS = 600.0
 MEANWHILE_SHARE, KILL_SHARE = 0.6, 0.3
 _BROKEN_OFF = (StoreUnreadableError, RequestFailedError, MisconfiguredError)
-
-
-class _Scans:
-    """A client of DynamoDB that scans the source."""
-
-    def __init__(self, system: ReplicaSystem, on_read: Callable[[list[Any]], None]) -> None:
-        self._system = system
-        self._on_read = on_read
-
-    def scan(self, **request: Any) -> dict[str, Any]:
-        """A page of a segment."""
-
-        def page() -> dict[str, Any]:
-            return self._page(request)
-
-        return answer_of(self._system.connections["table"], "dynamodb", "Scan", page)
-
-    def _page(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        system = self._system
-        total, segment = request["TotalSegments"], request["Segment"]
-        limit = request.get("Limit", len(system.source.items) + 1)
-        start = request.get("ExclusiveStartKey")
-        after = "" if start is None else key_text(start)
-        keys = [
-            key
-            for key in sorted(system.source.items)
-            if zlib.crc32(key.encode()) % total == segment and key > after
-        ]
-        found = [system.source.items[key] for key in keys[:limit]]
-        self._on_read(found)
-        answer: dict[str, Any] = {"Items": found, "ConsumedCapacity": {"CapacityUnits": 1.0}}
-        if len(keys) >= limit and found:
-            answer["LastEvaluatedKey"] = dict(system.source_table.keys_in(found[-1]))
-        return answer
 
 
 class Loads:
@@ -154,7 +120,7 @@ class Loads:
         system = self._system
         chance, source = system.conditions.chance, system.source
         reader = TableSegments(
-            cast("DynamoDBClient", _Scans(system, lambda items: self._note(items, read))),
+            cast("DynamoDBClient", SourceClient(system, lambda found: self._note(found, read))),
             TABLE,
             segments,
             page_size=chance.choice((1, 2, None)),
@@ -178,13 +144,12 @@ class Loads:
             on_step=save,
         )
 
-    def _note(self, found: list[Any], read: list[KnownChange]) -> None:
+    def _note(self, found: Sequence[tuple[Item, Item | None]], read: list[KnownChange]) -> None:
         """Note what was read; then the source may change before it is written."""
         system = self._system
         conditions = system.conditions
         version = oracle.version(system.source.label, 0)
-        for item in found:
-            keys = system.source_table.keys_in(item)
+        for keys, item in found:
             told = KnownChange(key_text(keys), keys, item, version, round(system.time.now * 1000))
             read.append(told)
             key = system.key_of(told.key, keys)

@@ -21,6 +21,9 @@ ReplicaStepKind = Literal[
     "hours pass",
     "load",
     "new stream",
+    "repair",
+    "redrive",
+    "months pass",
 ]
 
 _WEIGHTS: dict[ReplicaStepKind, float] = {
@@ -38,6 +41,9 @@ _WEIGHTS: dict[ReplicaStepKind, float] = {
     "hours pass": 0.7,
     "load": 2,
     "new stream": 0.7,
+    "repair": 1.2,
+    "redrive": 0.8,
+    "months pass": 0.8,
 }
 _SHORT, _LONG = (2, 5), (7, 12)
 _LONG_SHARE = 0.03

@@ -53,6 +53,8 @@ class SourceTable:
         """Whether there were changes while no stream was enabled."""
         self.told: dict[tuple[str, str], KnownChange] = {}
         """By stream and sequence number."""
+        self.labels: list[str] = []
+        """The labels in the versions of all streams, in order."""
         self.label = ""
         """The label in the versions of the newest stream."""
         self._time = time
@@ -79,6 +81,7 @@ class SourceTable:
         """
         own = label_of(at)
         self.label = label or own
+        self.labels.append(self.label)
         stream = FakeTableStream(
             f"{TABLE}/stream/{own}", now=lambda: self._time.now, first_number=first_number
         )

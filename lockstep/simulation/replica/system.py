@@ -1,8 +1,9 @@
 """The simulated system of a replica: the source, the consumer and its table, in virtual time."""
 
 import json
+import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from tablestore import Condition, Row
 
 from functions.write_to_tablestore.rows import RowChange
 from lockstep.local.tablestore.signatures import Account
+from lockstep.quarantine.bucket import redriven_key
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.components import BUCKET
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
@@ -82,6 +84,10 @@ class ReplicaSystem:
         """The rows without a version that were there before, by the bytes of their keys."""
         self.lost: set[str] = set()
         """The versions of the records that nobody reads: their stream was disabled before."""
+        self.touched: set[str] = set()
+        """The keys of the rows that somebody has changed by hand."""
+        self.purges_since = math.inf
+        """When the first purge began."""
         self.came_late = False
         """Whether records were delivered after later ones of their keys."""
         self._keys: dict[str, Key | None] = {}
@@ -136,18 +142,34 @@ class ReplicaSystem:
         if record.sequence_number in self.discards[FUNCTION].confirmed:
             return True
         objects = self.bucket.objects.keys() if then is None else then.objects
-        if quarantine_key(record) in objects:
+        if {quarantine_key(record), redriven_key(quarantine_key(record))} & objects:
             return True
         told = self.source.meaning(record)
+        if told.key in self.touched:
+            return True
         key = self.key_of(told.key, told.keys)
         if key is None or self.row_of(told) is None:
             return False
         row = self.store.row(key) if then is None else then.rows.get(self.store.key_bytes(key))
         if row is not None and row.get(VERSION, "") >= told.version:
             return True
+        if row is None and self.is_over(told):
+            return True
         # Without a tombstone, nothing tells a row that was removed from one that came back.
         return self.deletions == "row" and any(
             one.item is None and one.version >= told.version for one in self.source.of_key(told.key)
+        )
+
+    def is_over(self, told: KnownChange) -> bool:
+        """Whether a purge may have deleted a tombstone of this change or a later one."""
+        return (
+            any(
+                one.item is None
+                and one.version >= told.version
+                and one.at // 1000 + oracle.HORIZON_SECONDS <= self.time.now
+                for one in self.source.of_key(told.key)
+            )
+            and self.purges_since < math.inf
         )
 
     def _count_refusal(self, *, whole: bool) -> None:
@@ -164,8 +186,8 @@ class ReplicaSystem:
             if key is None or chance.random() >= _FOREIGN_SHARE:
                 continue
             columns = {"old_column": chance.randrange(100), "price": "none"}
-            sent = [(name, _as_sent(value)) for name, value in key]
-            client.put_row(REPLICA, Row(sent, list(columns.items())), Condition("IGNORE"))
+            row = Row(sent(key), list(columns.items()))
+            client.put_row(REPLICA, row, Condition("IGNORE"))
             self.foreign[self.store.key_bytes(key)] = columns
             self.conditions.tally["row that was there before"] += 1
 
@@ -175,8 +197,11 @@ def quarantine_key(record: AcceptedRecord) -> str:
     return f"{PREFIX}{FUNCTION}/{record.position}.json"
 
 
-def _as_sent(value: Any) -> Any:
-    return bytearray(value) if isinstance(value, bytes) else value
+def sent(columns: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """The columns for the SDK, which sends only a bytearray as a Binary."""
+    return [
+        (name, bytearray(value) if isinstance(value, bytes) else value) for name, value in columns
+    ]
 
 
 def _environment(settings: oracle.RowSettings, planned: ReplicaPlan) -> Mapping[str, str]:
