@@ -139,6 +139,8 @@ def test_an_interrupted_put_says_how_much_is_put_and_what_to_do(
         put.send_signal(signal.SIGINT)
         _, said = put.communicate(timeout=60)
     assert put.returncode == 130
+    where, _, said = said.partition(b"\n")
+    assert where.startswith(b"local stack ")
     # The second event is on the stream; its response may not have arrived.
     assert said.startswith((b"interrupted: 1 events are put;", b"interrupted: 2 events are put;"))
     assert b"Put the whole file again" in said
