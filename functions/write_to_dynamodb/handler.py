@@ -9,8 +9,8 @@ import botocore
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from doors.encoding import encode_once
 from doors.stream import consume
-from functions.write_to_dynamodb.encoding import encode_once
 from functions.write_to_dynamodb.sink import ImageTable
 from shared.batch import BatchResponse
 
@@ -43,7 +43,7 @@ def _client(seconds: float) -> "DynamoDBClient":
         parameter_validation=False,
     )
     client = boto3.client("dynamodb", config=config)
-    encode_once(client)
+    encode_once(client, "BatchExecuteStatement")
     return client
 
 

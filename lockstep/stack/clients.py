@@ -69,13 +69,13 @@ class Clients:
 
         It does not retry: the producer does.
         """
-        from lockstep.producing.encoding import encode_records_once
+        from doors.encoding import encode_once
 
         endpoint = self.stack.endpoints.kinesis
         config = _config(attempts=1, validates=False)
         with _MAKING_CLIENTS:
             client = self.session.client("kinesis", endpoint_url=endpoint, config=config)
-        encode_records_once(client)
+        encode_once(client, "PutRecords")
         return client
 
     @cached_property

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from botocore.config import Config
 
-from lockstep.producing.encoding import encode_records_once
+from doors.encoding import encode_once
 from lockstep.producing.producer import Producer, StreamRefusedError
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack, write_local
 from shared.event import Event, decode
@@ -48,7 +48,7 @@ def kinesis(tmp_path: Path) -> Iterator["KinesisClient"]:
                 aws_secret_access_key="local",
                 config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
             )
-            encode_records_once(client)
+            encode_once(client, "PutRecords")
             client.create_stream(StreamName=STREAM, ShardCount=2)
             client.get_waiter("stream_exists").wait(
                 StreamName=STREAM, WaiterConfig={"Delay": 1, "MaxAttempts": 30}

@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from functions.write_to_dynamodb.encoding import encode_once
+from doors.encoding import encode_once
 from functions.write_to_dynamodb.sink import ROUNDS, ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from shared.batch import Delivery
@@ -66,7 +66,7 @@ def client_of(endpoint: str) -> Client:
             parameter_validation=False,
         ),
     )
-    encode_once(client)
+    encode_once(client, "BatchExecuteStatement")
     return client
 
 

@@ -12,8 +12,8 @@ from botocore.config import Config
 from opensearchpy import OpenSearch
 from urllib3 import Timeout
 
+from doors.encoding import encode_once
 from doors.quarantine import BucketQuarantine, disable_expect_header
-from functions.write_to_dynamodb.encoding import encode_once
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
@@ -156,7 +156,7 @@ def with_table(endpoint: str, *, patience: float) -> Iterator[Exchange]:
     ensure_table(direct, name)
     with before(endpoint) as proxy:
         client = _client("dynamodb", proxy.url, patience=patience)
-        encode_once(client)
+        encode_once(client, "BatchExecuteStatement")
         through, around = (ImageTable(one, name, longest_request=1.0) for one in (client, direct))
         yield Written(proxy, through, around, TableReader(direct, name).lookup)
         client.close()

@@ -14,7 +14,7 @@ from opensearchpy import OpenSearch
 from urllib3 import Timeout
 
 from doors.clock import SYSTEM_CLOCK
-from functions.write_to_dynamodb.encoding import encode_once
+from doors.encoding import encode_once
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.index import ensure_index
@@ -86,7 +86,7 @@ def aws_client(service: Literal["dynamodb", "kinesis"], url: str, seconds: float
         ),
     )
     if service == "dynamodb":
-        encode_once(client)
+        encode_once(client, "BatchExecuteStatement")
     return client
 
 

@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lockstep.producing.encoding import encode_records_once
+from doors.encoding import encode_once
 from lockstep.producing.producer import Producer
 from tests.builders import decoded, image, image_event
 
@@ -48,7 +48,7 @@ class Stream:
         send: Any = self._send
         self.client.meta.events.register("before-send.kinesis", send)
         if once:
-            encode_records_once(self.client)
+            encode_once(self.client, "PutRecords")
 
     def _send(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
         self.requests.append(request)

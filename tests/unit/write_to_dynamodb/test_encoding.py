@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
 
-from functions.write_to_dynamodb.encoding import encode_once
+from doors.encoding import encode_once
 from functions.write_to_dynamodb.sink import ImageTable
 from shared.change import Change
 from tests.builders import change, image
@@ -70,7 +70,7 @@ def sent(by: "DynamoDBClient", changes: list[Change]) -> Wire:
 
 def test_the_body_says_the_same_as_botocores_own() -> None:
     plain, quick = client(), client()
-    encode_once(quick)
+    encode_once(quick, "BatchExecuteStatement")
     theirs, ours = sent(plain, CHANGES), sent(quick, CHANGES)
     assert len(ours.requests) == 1
     (their_request,), (our_request,) = theirs.requests, ours.requests
@@ -84,7 +84,7 @@ def test_the_body_says_the_same_as_botocores_own() -> None:
 
 def test_other_handlers_see_the_parameters() -> None:
     quick = client()
-    encode_once(quick)
+    encode_once(quick, "BatchExecuteStatement")
     (seen,) = sent(quick, CHANGES).seen
     assert len(seen["Statements"]) == len(CHANGES)
 
@@ -92,7 +92,7 @@ def test_other_handlers_see_the_parameters() -> None:
 @pytest.mark.parametrize("operation", ["describe_table", "get_item"])
 def test_other_operations_are_left_alone(operation: str) -> None:
     quick = client()
-    encode_once(quick)
+    encode_once(quick, "BatchExecuteStatement")
     wire = Wire(quick)
     key = {"Key": {"image_id": {"S": "T1"}}} if operation == "get_item" else {}
     getattr(quick, operation)(TableName="images", **key)
