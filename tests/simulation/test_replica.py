@@ -1,6 +1,6 @@
 """Histories of a replica in Table Store: what they cover, and how their Table Store fails."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, override
 
@@ -19,6 +19,7 @@ from lockstep.simulation.fakes.network import (
     CutOffError,
     NoAnswerError,
     NoAnswerInTimeError,
+    PartFailure,
     PerfectConnection,
 )
 from lockstep.simulation.fakes.tablestore import TableStore
@@ -30,7 +31,7 @@ from lockstep.simulation.replica.faults import FLOORS_PER_THOUSAND, SHARED
 from lockstep.simulation.replica.history import ReplicaHistory
 from lockstep.simulation.replica.plan import plan
 from lockstep.simulation.run import broken_by, shrink, simulate
-from shared.outcome import Applied, Duplicate, Refused
+from shared.outcome import Applied, Duplicate, Failed, Refused
 from shared.sink import (
     MisconfiguredError,
     RequestFailedError,
@@ -48,6 +49,11 @@ class Breakable(PerfectConnection):
 
     def __init__(self) -> None:
         self.failure: Callable[[Any], Exception] | None = None
+        self.part: PartFailure | None = None
+
+    @override
+    def part_failures(self, parts: int, codes: Sequence[str]) -> Mapping[int, PartFailure]:
+        return {} if self.part is None else dict.fromkeys(range(parts), self.part)
 
     @override
     def send[T](self, apply: Callable[[], T]) -> T:
@@ -142,6 +148,14 @@ def test_a_row_that_is_refused_leaves_the_other_rows_of_its_request(stand: Stand
     assert [type(one) for one in outcomes] == [Applied, Refused, Applied]
     assert stand.row("b") is None
     assert stand.store.writes == 2
+
+
+def test_a_row_that_is_refused_is_never_applied(stand: Stand) -> None:
+    stand.connection.part = PartFailure("OTSTimeout", applied=True)
+    outcomes = stand.sink.send([change("a"), change("b", refused=True)])
+    assert [type(one) for one in outcomes] == [Failed, Refused]
+    assert stand.row("a") is not None
+    assert stand.row("b") is None
 
 
 def test_one_row_can_refuse_its_whole_request_and_nothing_is_written(stand: Stand) -> None:

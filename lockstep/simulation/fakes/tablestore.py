@@ -209,7 +209,7 @@ class TableStore:
         if self._condemns(columns):
             raise _RefusedAsAWholeError
         failure = self._failures.get(at)
-        if failure is not None:
+        if failure is not None and not (failure.applied and self._refuses(columns)):
             return Fault(TableStoreError(failure.code, "try again"), applied=failure.applied)
         if self._refuses(columns):
             self.on_refused(whole=False)
