@@ -161,9 +161,12 @@ class Loads:
             conditions.interleave(self._meanwhile)
 
     def _check(self, read: list[KnownChange]) -> None:
-        """Each item that was read has a row, or no row can hold it, or it was removed since."""
+        """Each item has a row as it was read last, or no row can hold it, or it was removed since.
+
+        After an interruption, a page is read again, and its items may have changed.
+        """
         system = self._system
-        for one in read:
+        for one in {each.key: each for each in read}.values():
             key = system.key_of(one.key, one.keys)
             if key is None or not system.can_be_written(one):
                 continue

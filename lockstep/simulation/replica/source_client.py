@@ -16,7 +16,7 @@ type OnRead = Callable[[Sequence[tuple[Item, Item | None]]], None]
 
 
 class SourceClient:
-    """Reads the source. After each read, others may work before the reader goes on."""
+    """Reads the source. After each answer, others may work before the reader goes on."""
 
     def __init__(self, system: ReplicaSystem, on_read: OnRead) -> None:
         """Read the source of this system; `on_read` is told of what was read."""
@@ -25,11 +25,18 @@ class SourceClient:
 
     def scan(self, **request: Any) -> dict[str, Any]:
         """A page of a segment."""
-        return self._send("Scan", lambda: self._page(request))
+        answer = self._send("Scan", lambda: self._page(request))
+        found = answer.get("Items", ())
+        self._on_read([(self._system.source_table.keys_in(one), one) for one in found])
+        return answer
 
     def batch_get_item(self, **request: Any) -> dict[str, Any]:
         """Items by their keys; some may be left for another request."""
-        return self._send("BatchGetItem", lambda: self._items(request["RequestItems"][TABLE]))
+        wanted = request["RequestItems"][TABLE]
+        answer = self._send("BatchGetItem", lambda: self._items(wanted))
+        if "Responses" in answer:
+            self._on_read(self._found(wanted["Keys"], answer))
+        return answer
 
     def _send(self, operation: str, read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return answer_of(self._system.connections["table"], "dynamodb", operation, read)
@@ -49,7 +56,6 @@ class SourceClient:
         answer: dict[str, Any] = {"Items": found, "ConsumedCapacity": {"CapacityUnits": 1.0}}
         if len(keys) >= limit and found:
             answer["LastEvaluatedKey"] = dict(system.source_table.keys_in(found[-1]))
-        self._on_read([(system.source_table.keys_in(one), one) for one in found])
         return answer
 
     def _items(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,10 +64,19 @@ class SourceClient:
         if len(keys) > 1 and draw() < self._system.conditions.fault_rate:
             left = [keys.pop() for _ in range(min(_MOST_UNPROCESSED, len(keys) - 1))]
             self._system.conditions.hit("keys left unprocessed")
-        found = [(one, self._system.source.items.get(key_text(one))) for one in keys]
-        answer = {
-            "Responses": {TABLE: [item for _, item in found if item is not None]},
+        found = [self._system.source.items.get(key_text(one)) for one in keys]
+        return {
+            "Responses": {TABLE: [item for item in found if item is not None]},
             "UnprocessedKeys": {TABLE: {**wanted, "Keys": left}} if left else {},
         }
-        self._on_read(found)
-        return answer
+
+    def _found(
+        self, wanted: Sequence[Item], answer: Mapping[str, Any]
+    ) -> list[tuple[Item, Item | None]]:
+        """The keys that an answer has read, each with its item."""
+        left = answer.get("UnprocessedKeys", {}).get(TABLE, {}).get("Keys", ())
+        items = {
+            key_text(self._system.source_table.keys_in(one)): one
+            for one in answer["Responses"].get(TABLE, ())
+        }
+        return [(one, items.get(key_text(one))) for one in wanted if one not in left]
