@@ -32,7 +32,7 @@ class Client:
         """Do nothing: there is no connection to close."""
 
 
-class UnderFire(Producer):
+class UnderFire(Producer):  # type: ignore[misc]  # it has no types
     """The producer of async-kinesis with our client."""
 
     def __init__(self, stream: FaultyStream) -> None:

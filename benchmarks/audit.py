@@ -96,7 +96,7 @@ class Pages[P: (bytes, str)]:
         self._ids = ids
         self._starts = list(range(0, ids, PAGE))
         random.Random(seed).shuffle(self._starts)
-        self._page = page
+        self._page: Callable[[Sequence[int]], P] = page
 
     def __iter__(self) -> Iterator[P]:
         for start in self._starts:

@@ -35,7 +35,6 @@ from lockstep.local.mapping.failure import failure_document
 from lockstep.local.mapping.invocation import EventSource, entry, function_arn, stream_arn
 from lockstep.local.mapping.steps import Discard
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.bucket import FAILURE_DOCUMENTS
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.finding import find
 from lockstep.quarantine.redrive import Redrive
@@ -46,7 +45,7 @@ from shared.change import Change
 from shared.clock import Clock
 from shared.event import Event, Image, encode
 from shared.outcome import Outcome
-from shared.quarantine import TABLE_CONSUMER, quarantined
+from shared.quarantine import FAILURE_DOCUMENTS, TABLE_CONSUMER, quarantined
 from shared.record import Record
 from shared.stamps import stamp_at, time_of
 

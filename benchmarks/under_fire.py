@@ -82,7 +82,15 @@ def measured(
 def async_kinesis(share: float, count: int) -> Result:
     """Measure async-kinesis in its own environment."""
     module = "benchmarks.async_kinesis"
-    command = [PYTHON, "-m", module, "--share", str(share), "--records", str(count)]
+    command: list[str | Path] = [
+        PYTHON,
+        "-m",
+        module,
+        "--share",
+        str(share),
+        "--records",
+        str(count),
+    ]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     return msgspec.json.decode(done.stdout, type=Result)
 

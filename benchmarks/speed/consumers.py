@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -39,14 +39,14 @@ def our_writer() -> Handle:
     """`write_to_dynamodb`."""
     from functions.write_to_dynamodb.handler import handle  # noqa: PLC0415
 
-    return handle
+    return cast("Handle", handle)
 
 
 def our_indexer() -> Handle:
     """`write_to_es`."""
     from functions.write_to_es.handler import handle  # noqa: PLC0415
 
-    return handle
+    return cast("Handle", handle)
 
 
 def _by_record(store: Callable[[Any], object]) -> Handle:

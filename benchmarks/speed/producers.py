@@ -28,18 +28,21 @@ UNLIMITED = 1_000_000
 type Put = Callable[[Sequence[Event]], object]
 
 
-def _client() -> Any:
+def _client(**options: Any) -> Any:
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
-    return boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}))
+    return boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}, **options))
 
 
 def ours() -> Put:
-    """`Producer.put`."""
+    """`Producer.put`, with a client as `lockstep put` makes it."""
+    from doors.encoding import encode_once  # noqa: PLC0415
     from lockstep.producing.producer import Producer  # noqa: PLC0415
 
-    return Producer(_client(), STREAM).put
+    client = _client(parameter_validation=False)
+    encode_once(client, "PutRecords")
+    return Producer(client, STREAM).put
 
 
 def plain() -> Put:

@@ -68,7 +68,7 @@ def consumer_counts(names: Sequence[str], *, rounds: int = ROUNDS) -> Counts:
     """
     given = list(events(IMAGES + SINGLES[0] + SINGLES[1]))
     with TemporaryDirectory() as name:
-        works = {}
+        works: dict[str, Path] = {}
         for program in names:
             slow = "documented" in program
             sizes = (SLOW_BATCHES, SLOW_SINGLES) if slow else (BATCHES, SINGLES)
