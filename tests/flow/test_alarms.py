@@ -21,7 +21,7 @@ import pytest
 from shared.stamps import stamp_at
 from tests.alarm_evaluator import OutageMoment, composite_state, told_at
 from tests.builders import image_event
-from tests.flow.alarm_stage import Stage, of_template, pair, plays, resources
+from tests.flow.alarm_stage import Stage, pair, plays, resources
 from tests.flow.domain_metrics import emit_metrics
 from tests.flow.troubles import (
     audit,
@@ -35,6 +35,7 @@ from tests.flow.troubles import (
 )
 from tests.trimming import outlive_retention
 from tools.engines import quick_folder
+from tools.template.alarms import alarms
 
 DAY = 86_400
 MINUTE = 60
@@ -289,7 +290,7 @@ def test_an_audit_that_finds_something(stage: Stage) -> None:
 def test_one_outage_is_one_page_and_none_while_work_is_planned(stage: Stage) -> None:
     outage = resources()["Outage"]["Properties"]
     history: list[OutageMoment] = []
-    pages = [one for one in of_template().values() if one.severity == "page"]
+    pages = [one for one in alarms(resources()) if one.severity == "page"]
 
     def let_pass_a_minute() -> None:
         stage.time.let_pass(MINUTE)

@@ -220,5 +220,6 @@ def test_without_a_stack_one_line_says_how_to_start_one(tmp_path: Path, command:
     process = Shell(tmp_path / "none").start(*command.split())
     _, err = process.communicate(b"")
     assert process.returncode == 2
-    assert "lockstep up" in err.decode()
-    assert len(err.splitlines()) == 1
+    *where, said = err.decode().splitlines()
+    assert "lockstep up" in said
+    assert where == ([f"local stack {tmp_path / 'none'}"] if command == "put -" else [])

@@ -137,6 +137,7 @@ REPLICA_CHOICES = (
     *_alone(ColumnTypes='{"price": "double"}', ColumnNames='{"price": "price_eur"}'),
     *_alone(StreamLabel="2026-11-30T12:00:00.000", BatchSize="200", ParallelizationFactor="4"),
     *_alone(MemoryMiB="1024", PurgeSchedule="", PurgeReadUnits="100"),
+    *_alone(PurgeSchedule="rate(7 days)"),
     Choice(_MAIL),
     Choice({"PageTopicArn": f"{_TOPIC}pages"}, _MAIL),
     Choice({"TicketTopicArn": f"{_TOPIC}tickets"}, _MAIL),

@@ -188,7 +188,7 @@ def test_after_a_kill_half_way_it_resumes_and_ends_the_same(stage: Stage) -> Non
     assert differences(stage) == {}
     assert stage.keys(PREFIX) == []
     gone = stage.lockstep(*resumed, "--apply")
-    assert (gone.exit_code, len(gone.stderr.splitlines())) == (2, 1)
+    assert (gone.exit_code, len(gone.stderr.splitlines())) == (2, 2)
     assert "no unfinished replay has the ID" in gone.stderr
 
 
@@ -297,7 +297,8 @@ def test_a_misconfiguration_is_one_line_and_nothing_is_lost(stage: Stage) -> Non
     stage.clients.opensearch.indices.delete_alias(index=index, name=alias)
     result = stage.lockstep("replay", "--since", "1h", "--apply")
     assert result.exit_code == 2, result.output
-    started, interrupted, again, line = result.stderr.splitlines()
+    where, started, interrupted, again, line = result.stderr.splitlines()
+    assert where.startswith("local stack ")
     assert alias in line
     assert interrupted == "not finished: 0 records replayed"
     assert again.startswith("continue with `lockstep replay --resume ")
@@ -312,6 +313,6 @@ def test_a_stream_that_does_not_exist_is_one_line(stage: Stage) -> None:
     write_local(stage.stack, stage.state)
     for words in ([], ["--apply"]):
         result = stage.lockstep("replay", "--since", "1h", *words)
-        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1 + len(words))
         assert "stream nothing:" in result.stderr
     assert stage.keys(PREFIX) == []

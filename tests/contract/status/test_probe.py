@@ -14,6 +14,7 @@ from lockstep.stack.stack import Endpoints
 from lockstep.stack.status import Probed
 from lockstep.stack.use_cases.stores import index_reader, table_reader
 from lockstep.stream.kinesis import OpenShard
+from lockstep.stream.stream import TrimHorizon
 from shared.quarantine import CONSUMERS
 from tests.builders import clock, image, image_event
 from tests.contract.kinesis.server import running as server_on
@@ -76,13 +77,7 @@ def shards_of_records(stage: Stage) -> set[str]:
     return {
         one.shard_id
         for one in stage.stream.shards()
-        if stage.clients.kinesis.get_records(
-            ShardIterator=stage.clients.kinesis.get_shard_iterator(
-                StreamName=stage.stack.stream,
-                ShardId=one.shard_id,
-                ShardIteratorType="TRIM_HORIZON",
-            )["ShardIterator"]
-        )["Records"]
+        if stage.stream.reader(one.shard_id, TrimHorizon()).read(1).records
     }
 
 
