@@ -3,13 +3,15 @@
 import threading
 import time
 
+import msgspec
 import psutil
 import pytest
 
 from lockstep.commands import simulate as command
-from lockstep.simulation import run, watchdog
+from lockstep.simulation import watchdog
 from lockstep.simulation.clock import MOST_WAITS, VirtualTime
 from lockstep.simulation.components import Components
+from lockstep.simulation.kinds import IMAGES
 from lockstep.simulation.plan import HistoryPlan
 from lockstep.simulation.run import CHUNK, FailedHistory, simulate
 from lockstep.simulation.watchdog import EndlessHistoryError, watched
@@ -106,24 +108,22 @@ def test_a_process_that_somebody_ends_is_reported_with_all_seeds_that_it_may_hav
     assert report.failure.violation.endswith("; run again, they do not end it")
 
 
-def test_a_plan_that_cannot_be_made_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_that_cannot_be_made_is_reported() -> None:
     def no_plan(seed: int) -> HistoryPlan:
         raise ZeroDivisionError(seed)
 
-    monkeypatch.setattr(run, "plan", no_plan)
-    failure = simulate(5, 3).failure
+    failure = simulate(5, 3, kind=msgspec.structs.replace(IMAGES, plan=no_plan)).failure
     assert failure is not None
     assert (failure.seed, failure.steps, failure.of_steps) == (5, (), 0)
     assert failure.violation.startswith("ZeroDivisionError: 5 (tests/")
 
 
-def test_ctrl_c_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_the_run() -> None:
     def interrupted(seed: int) -> HistoryPlan:
         raise KeyboardInterrupt(seed)
 
-    monkeypatch.setattr(run, "plan", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        simulate(5, 3)
+        simulate(5, 3, kind=msgspec.structs.replace(IMAGES, plan=interrupted))
 
 
 def test_a_history_that_waits_too_often_is_ended() -> None:

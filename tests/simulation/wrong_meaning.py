@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from functions.write_to_dynamodb.sink import ImageTable, _Statements
-from functions.write_to_es.document import document_from
+from functions.write_to_es.document import Pair, document_from
 from functions.write_to_es.sink import ImageIndex, _operation_for
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp, _Put, outgoing
@@ -223,7 +223,7 @@ def document_with_floats(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def pairs(
-    other: Callable[[list[dict[str, str]]], list[dict[str, str]]],
+    other: Callable[[list[Pair]], list[Pair]],
 ) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def document(whole: dict[str, Any]) -> dict[str, Any]:
         if "attributes" not in whole:
@@ -233,8 +233,8 @@ def pairs(
     return document
 
 
-def one_pair_for_each_value(all_pairs: list[dict[str, str]]) -> list[dict[str, str]]:
-    return list({pair["value"]: pair for pair in all_pairs}.values())
+def one_pair_for_each_value(all_pairs: list[Pair]) -> list[Pair]:
+    return list({pair.value: pair for pair in all_pairs}.values())
 
 
 def ends_after(days: int) -> ChangeOf:
@@ -356,7 +356,7 @@ WRONG: Mapping[str, Components] = {
     "document: an empty text is absent": documents(without_empty_texts),
     "document: zero is absent": documents(without_zeros),
     "document: attributes are sorted by value": documents(
-        pairs(lambda all_pairs: sorted(all_pairs, key=lambda pair: pair["value"]))
+        pairs(lambda all_pairs: sorted(all_pairs, key=lambda pair: pair.value))
     ),
     "document: of two attributes with one value, the last one stays": documents(
         pairs(one_pair_for_each_value)
