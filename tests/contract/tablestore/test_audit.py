@@ -11,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from lockstep.stream.losses import Unread
 from lockstep.tablestore.audit import ReplicaAudit, RowDifference, audit_replica
 from lockstep.tablestore.load import Load, LoadParts, StreamReader
 from lockstep.tablestore.readers import ReplicaReader, SourceReader
+from lockstep.tablestore.redrive import KeyRedrive, KeyRedriveReport
 from lockstep.tablestore.repair import RowRepair
 from lockstep.tablestore.repairing import apply
 from lockstep.tablestore.rows import ReplicaRows
@@ -36,6 +39,7 @@ from tests.builders import clock
 from tests.contract.tablestore.consumer import SETTINGS
 from tests.contract.tablestore.source import BY_BOTH, Source, key_of, whole
 from tests.contract.tablestore.test_process import client_of, running
+from tests.contract.tablestore.test_redrive import Bucket, given_up
 
 ROOT = Path(__file__).parents[3]
 SEGMENTS = 4
@@ -88,8 +92,9 @@ class Place:
         assert answer.reason is None
         return answer, found
 
-    def repair(self, differing: Sequence[RowDifference]) -> tuple[int, int, int]:
-        repair = RowRepair(
+    @property
+    def row_repair(self) -> RowRepair:
+        return RowRepair(
             TableItems(self.source.client, self.source.name),
             self.rows,
             conversion=BY_BOTH,
@@ -97,9 +102,21 @@ class Place:
             label=self.label,
             clock=CLOCK,
         )
-        done = apply(differing, repair, BY_BOTH, CLOCK)
+
+    def repair(self, differing: Sequence[RowDifference]) -> tuple[int, int, int]:
+        done = apply(differing, self.row_repair, BY_BOTH, CLOCK)
         assert done.ended is None
         return done.changed, done.equal, len(done.unrepaired)
+
+    def redrive(self, bucket: Bucket) -> KeyRedriveReport:
+        redrive = KeyRedrive(
+            bucket.quarantine,
+            bucket.objects,
+            self.row_repair,
+            clock=CLOCK,
+            executor=bucket.executor,
+        )
+        return redrive.run(bucket.find().keys)
 
     @contextmanager
     def consumer(self) -> Iterator[subprocess.Popen[str]]:
@@ -227,8 +244,14 @@ def equal(place: Place) -> ReplicaAudit:
     return answer
 
 
-def test_loaded_killed_replayed_harmed_and_repaired_it_is_proved_equal(
-    place: Place, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def bucket(s3_endpoint: str) -> Iterator[Bucket]:
+    with ThreadPoolExecutor(4) as executor:
+        yield Bucket(s3_endpoint, executor)
+
+
+def test_loaded_killed_replayed_redriven_harmed_and_repaired_it_is_proved_equal(
+    place: Place, bucket: Bucket, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
     items: int = pytestconfig.getoption("--rows")
     chance = random.Random(21)
@@ -250,6 +273,19 @@ def test_loaded_killed_replayed_harmed_and_repaired_it_is_proved_equal(
             process.send_signal(signal.SIGKILL)
     place.consumed()
     said.append(f"killed {KILLS} times, replayed from the oldest record: {equal(place)}")
+
+    place.source.new_records()
+    changes.make(items // 20)
+    lost = place.source.new_records()
+    for batch in batched(lost, 100):
+        given_up(bucket, batch)
+    assert place.audit()[0].result == "different"
+    redriven = place.redrive(bucket)
+    assert redriven.repaired > 0
+    assert [*bucket.find().keys] == []
+    said.append(f"{len(lost)} discarded changes, redriven: {equal(place)}")
+    place.consumed()
+    said.append(f"replayed after the redrive: {equal(place)}")
 
     kinds = harm(place, items)
     answer, found = place.audit()
