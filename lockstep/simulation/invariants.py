@@ -321,7 +321,7 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
 
 
 def _was_applied(consumer: Consumer, meaning: Meaning, arrived_at: int) -> bool:
-    """Whether this version was ever in the store, or a higher one that arrived later.
+    """Whether this version was ever in the store, or a higher one that did not arrive before it.
 
     If both are in one batch, only the higher one is written.
     """
@@ -330,7 +330,7 @@ def _was_applied(consumer: Consumer, meaning: Meaning, arrived_at: int) -> bool:
         or (
             (held := holding_in(written.entry)) is not None
             and held.version > meaning.version
-            and held.arrived_at > arrived_at
+            and held.arrived_at >= arrived_at
         )
         for written in consumer.store.journal
         if written.image_id == meaning.image_id
