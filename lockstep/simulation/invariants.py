@@ -292,21 +292,23 @@ def _check_outrun(system: System, consumer: Consumer, quarantined: AbstractSet[s
     Not if the stored one was quarantined, because it may be younger than its arrival says. Nor if
     the consumer had lost it: a replay or a repair gave it to the store later.
 
-    A repetition of an event that arrived before the stored one is not outrun: if both are in one
-    batch, they are one candidate. A discarded change may arrive again when it is out of date.
+    A repetition is not outrun if the first record of its content is not: if both are in one batch,
+    they are one candidate, with the arrival and the `occurred_at` of the first. A discarded change
+    may arrive again when it is out of date.
     """
     attempted = system.discards[consumer.function].attempted
-    first: dict[tuple[str, int, str | None], int] = {}
+    first: dict[tuple[str, int, str | None], tuple[int, Meaning]] = {}
     for accepted in system.stream.accepted:
         meaning = system.interpret(accepted)
         if isinstance(meaning, Poison):
             continue
         content = (meaning.image_id, meaning.version, meaning.digest)
-        arrived_at = first.setdefault(content, accepted.arrived_ms)
+        arrived_at, judged = first.setdefault(content, (accepted.arrived_ms, meaning))
         its = consumer.store.holding(meaning.image_id)
         if (
             its is not None
             and arrived_at > its.arrived_at
+            and outrun(judged, accepted.arrived_ms, its)
             and outrun(meaning, accepted.arrived_ms, its)
             and accepted.sequence_number not in quarantined
             and accepted.sequence_number not in attempted

@@ -22,7 +22,6 @@ from lockstep.simulation.history import History
 from lockstep.simulation.losses import LossBook
 from lockstep.simulation.operators.promises import Promises
 from lockstep.simulation.operators.tools import Tools
-from lockstep.simulation.oracle import Holding
 from lockstep.simulation.system import Function
 from lockstep.simulation.violation import ViolationError
 from lockstep.stream.checkpoints import Checkpoints, read_mappings
@@ -243,26 +242,3 @@ def test_no_event_is_outrun_by_one_that_the_consumer_had_lost(
     expected = nullcontext() if is_lost else pytest.raises(ViolationError, match="is outrun")
     with expected:
         invariants._check_outrun(system, system.consumers["write_to_es"], set())  # noqa: SLF001 - one rule of them
-
-
-@pytest.mark.parametrize("earlier", [0, 1])
-def test_a_change_of_a_batch_is_not_outrun_if_a_higher_one_of_its_millisecond_was_written(
-    earlier: int,
-) -> None:
-    """A rebuild then wrote again what had expired in the index (seed 6,920,421)."""
-    history = History(quiet())
-    system = history.system
-    history.uploaders[1].put([("T0", "image.updated")])
-    history.uploaders[1].put([("T0", "image.deleted")])
-    lower, higher = system.stream.accepted
-    history.drain("write_to_es")
-    store = system.consumers["write_to_es"].store
-    *_, written = [one for one in store.journal if one.image_id == "T0"]
-    written.entry.source["arrived_at"] = lower.arrived_ms - earlier
-    copied = Holding(10**15, lower.arrived_ms - 1_000, "2026-11-21T07:00:00Z")
-    system.stream.accepted.remove(higher)
-    its = SimpleNamespace(holding=lambda _: copied, journal=[written])
-    consumer: Any = SimpleNamespace(function="write_to_es", store=its)
-    expected = pytest.raises(ViolationError, match="is outrun") if earlier else nullcontext()
-    with expected:
-        invariants._check_outrun(system, consumer, set())  # noqa: SLF001 - one rule of them
