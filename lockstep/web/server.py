@@ -20,6 +20,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # API Gateway accepts ten times as much, but no request to these servers needs a body.
 MOST_BYTES = 1024 * 1024
+# On a busy machine, a client may use a connection again after many seconds. Some clients fail if it
+# is closed at that moment.
+IDLE_SECONDS = 60
 SHUTDOWN_SECONDS = 5
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
@@ -127,6 +130,7 @@ def server(
             lifespan=lifespan,
             ws="none",
             server_header=False,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )

@@ -1,10 +1,12 @@
 """The process and the thread: they lose nothing that they acknowledged, and end cleanly."""
 
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,3 +119,13 @@ def test_the_thread_leaves_nothing_open_if_its_port_is_in_use(tmp_path: Path) ->
             store.start()
     with LocalTableStore(tmp_path / "tables.db") as other:
         create(client_of(other.address))
+
+
+def test_a_connection_that_was_idle_for_some_seconds_is_used_again(tmp_path: Path) -> None:
+    with running(tmp_path / "tablestore.db") as (_, address):
+        connection = http.client.HTTPConnection(address.removeprefix("http://"))
+        for pause in (0, 6):
+            time.sleep(pause)
+            connection.request("POST", "/ListTable")
+            assert connection.getresponse().read() != b""
+        connection.close()
