@@ -126,6 +126,7 @@ CHANGES = [
     ["tablestore", "audit", "--repair", "--apply"],
     ["tablestore", "load", "--apply"],
     ["tablestore", "purge", "--apply"],
+    ["tablestore", "redrive", "--apply"],
 ]
 
 
