@@ -14,14 +14,14 @@ from lockstep.simulation.operators.purges import Expiry
 from lockstep.simulation.operators.redrives import Redrives
 from lockstep.simulation.operators.tools import Surroundings
 from lockstep.simulation.plan import HistoryPlan, Route, StepKind
-from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
+from lockstep.simulation.poller import Poller
+from lockstep.simulation.polling import MOST_INVOCATIONS, run_poller, run_pollers
 from lockstep.simulation.programs import IMAGE, IMAGES, TYPES, Programs
 from lockstep.simulation.routes import ReadStream, Routes
 from lockstep.simulation.system import Function, System
 from lockstep.simulation.violation import ViolationError
 from shared.quarantine import INDEX_CONSUMER
 
-MOST_INVOCATIONS = 4
 DAY = 24 * HOUR
 # More than twice the horizon.
 MOST_DAYS = 260
@@ -249,23 +249,8 @@ class History:
         self._conditions.tally[fault] += really
 
     def _poll(self) -> None:
-        chance = self._conditions.chance
-        *first, last = self._pollers
-        if self._plan.second_mapping is not None and chance.random() < 0.5:  # noqa: PLR2004 - a coin
-            self._time.later(
-                chance.random() * MEANWHILE_SECONDS,
-                lambda: self._conditions.interleave(lambda: self._run_poller(last)),
-            )
-        else:
-            first = self._pollers
-        for poller in list(first):
-            self._run_poller(poller)
-
-    def _run_poller(self, poller: Poller) -> None:
-        chance = self._conditions.chance
-        invocations = chance.randint(0, MOST_INVOCATIONS)
-        if invocations:
-            poller.run(invocations=invocations, seconds=chance.random() * 60.0)
+        overlaps = self._plan.second_mapping is not None
+        run_pollers(self._pollers, self._conditions, self._time, overlaps=overlaps)
 
     def _any_poller(self) -> Poller:
         return self._conditions.chance.choice(self._pollers)
@@ -338,7 +323,7 @@ class History:
 
     def _stop_index_for_a_day(self, routes: Routes) -> None:
         self._programs.put_any()
-        self._run_poller(self._pollers[0])
+        run_poller(self._pollers[0], self._conditions.chance)
         oldest = self._oldest_unread()
         if oldest is not None and self._time.now + DAY - oldest > self._stream.retention:
             self._drain_all()  # the table's consumer reads in time, whatever happens to the index

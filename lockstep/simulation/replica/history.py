@@ -11,7 +11,8 @@ from lockstep.simulation.fakes.partiql import Item
 from lockstep.simulation.fakes.table_stream import FakeTableStream, TableStreamShard
 from lockstep.simulation.faults import AnyFault, Tally
 from lockstep.simulation.faulty_network import TIMEOUT_SECONDS
-from lockstep.simulation.poller import MEANWHILE_SECONDS, Poller
+from lockstep.simulation.poller import Poller
+from lockstep.simulation.polling import MOST_INVOCATIONS, run_pollers
 from lockstep.simulation.replica import items, oracle
 from lockstep.simulation.replica.checks import Checks
 from lockstep.simulation.replica.components import REAL, ReplicaComponents
@@ -24,7 +25,6 @@ from lockstep.simulation.replica.system import FUNCTION, STORES, ReplicaSystem
 from lockstep.tablestore.load import StreamReader
 
 HOUR = 3_600.0
-MOST_INVOCATIONS = 4
 MOST_CHANGES = 6
 MOST_SHARDS = 8
 # A mapping gives up what is older than a day.
@@ -170,23 +170,8 @@ class ReplicaHistory:
             self._count("item that no row can hold")
 
     def _poll(self) -> None:
-        chance = self._conditions.chance
-        first, last = self._pollers[:-1], self._pollers[-1]
-        if self._plan.has_second and chance.random() < 0.5:  # noqa: PLR2004 - a coin
-            self._time.later(
-                chance.random() * MEANWHILE_SECONDS,
-                lambda: self._conditions.interleave(lambda: self._run_poller(last)),
-            )
-        else:
-            first = self._pollers
-        for poller in list(first):
-            self._run_poller(poller)
-
-    def _run_poller(self, poller: Poller) -> None:
-        chance = self._conditions.chance
-        invocations = chance.randint(0, MOST_INVOCATIONS)
-        if invocations:
-            poller.run(invocations=invocations, seconds=chance.random() * 60.0)
+        overlaps = self._plan.has_second
+        run_pollers(self._pollers, self._conditions, self._time, overlaps=overlaps)
 
     def _any_poller(self) -> Poller:
         return self._conditions.chance.choice(self._pollers)
