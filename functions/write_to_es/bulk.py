@@ -205,6 +205,8 @@ def _is_misconfiguration(item: BulkItem) -> bool:
             return True
         case BulkItem(error=BulkError(type="index_not_found_exception" | "index_closed_exception")):
             return True
+        case BulkItem(error=BulkError(type="strict_dynamic_mapping_exception")):
+            return True  # our definition has all fields of our documents: the index has another one
         case BulkItem(error=BulkError(type="illegal_argument_exception", reason=str(reason))):
             return reason.startswith(_NO_WRITE_INDEX)
         case _:
