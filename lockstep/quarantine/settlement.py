@@ -256,15 +256,16 @@ def correct(
         stamp: if the old version is unknown and nothing is stored, the version is a stamp.
 
     Raises:
-        CannotSettleError: it is still not a valid event, it is of another image, the index is ahead
-            of the table, only the index's consumer has quarantined the record, or its source may
-            count versions and none is known.
+        CannotSettleError: it is still not a valid event, it is of another image although the record
+            has a valid ID, a higher version of that other image is stored, the index is ahead of
+            the table, only the index's consumer has quarantined the record, or its source may count
+            versions and none is known.
     """
     if case.of_index_only:
         raise CannotSettleError(f"{case.id}: {ONLY_STORED}")
     fields = _plain(event)
     readable = readable_fields(record)
-    _check_image(case, readable.get("image_id"), fields.get("image_id"))
+    renamed = _is_renamed(case, readable.get("image_id"), fields.get("image_id"))
     old = version_in(readable)
     asked = "version" in fields
     fields.setdefault("version", old or 1)
@@ -278,9 +279,16 @@ def correct(
         stored = [one for one in found.values() if one is not None]
         newest = max((content.version for content in stored), default=0)
         if newest > corrected.version and (asked or old is not None):
+            if renamed:
+                # Nothing shows that what is stored is newer content of the same image.
+                raise CannotSettleError(
+                    f"{case.id}: version {newest} of image {corrected.image_id} is stored: write a "
+                    "higher `version` into the event to replace it"
+                )
             # With a new version, the correction would overwrite newer content.
             note = f"nothing to do: version {newest} is stored; only a higher version would win"
             return Settlement(case, "mended", None, note)
+        of_image = _of_image(corrected.image_id, newest) if renamed else ""
         this = content_of(corrected)
         ahead = too_far_ahead(corrected.version, now)
         is_new = corrected.version > (old or corrected.version)
@@ -298,9 +306,8 @@ def correct(
         else:
             outgoing(corrected, now)
             first_arrival = None if is_new else case.arrived_at
-            return Settlement(
-                case, "mended", corrected, f"as version {corrected.version}", first_arrival
-            )
+            note = f"as {of_image}version {corrected.version}"
+            return Settlement(case, "mended", corrected, note, first_arrival)
         # A version too far ahead is not used, but it shows that the versions are stamps.
         lowest = FIRST_STAMP if ahead else corrected.version
         above = newest if not asked and old is None else max(newest, lowest)
@@ -312,7 +319,13 @@ def correct(
             )
         renewed = msgspec.structs.replace(corrected, version=version)
         outgoing(renewed, now)
-    return Settlement(case, "mended", renewed, f"as version {version}: {why}")
+    return Settlement(case, "mended", renewed, f"as {of_image}version {version}: {why}")
+
+
+def _of_image(image_id: str, newest: int) -> str:
+    """Which image a correction is of, in words: another one than the record says."""
+    stored = f", which has version {newest}" if newest else ""
+    return f"image {image_id}{stored}, "
 
 
 def new_version(above: int | None, now: float) -> int | None:
@@ -344,17 +357,27 @@ def _why(data: bytes, error: Exception, other: str) -> str:
     return other if isinstance(error, msgspec.ValidationError) else why_refused(data, error).detail
 
 
-def _check_image(case: Case, said: object, image_id: object) -> None:
-    """Check that the image ID is the record's: a typing error must not change another image.
+def _is_renamed(case: Case, said: object, image_id: object) -> bool:
+    """Whether the correction gives the image another ID than the record.
 
-    If the record said a text that is not a valid ID, the operator says which image it is.
+    It may do so only if the record has no valid ID: the text or the number that it states is none,
+    or it states neither and its partition key is none. So a typing error does not change another
+    image.
+
+    Raises:
+        CannotSettleError: the record has a valid ID, and this is another one.
     """
     known = [case.image_id, case.partition_key, said]
-    if image_id not in known and not (isinstance(said, str) and not _is_valid(said)):
+    if image_id in known:
+        return False
+    is_named = isinstance(said, str | int) and not isinstance(said, bool)
+    stated = str(said) if is_named else case.partition_key
+    if _is_valid(stated) and (isinstance(said, str) or stated == case.partition_key):
         names = " or ".join(sorted({repr(one) for one in known if one is not None}))
         raise CannotSettleError(
             f"{case.id}: image_id is {image_id!r}, but the record is about {names}"
         )
+    return True
 
 
 def _is_valid(image_id: object) -> bool:

@@ -28,6 +28,7 @@ from tests.unit.quarantine.settling import (
     conflict,
     mended,
     outrun,
+    settle,
     without,
 )
 from tests.unit.quarantine.stand import AGE, NOW, Stand, content
@@ -297,6 +298,45 @@ def test_a_record_that_is_no_object_names_no_image() -> None:
     assert refusal(lambda: mended(stand, image_event("T2", OLD))) == (
         f"{stand.only().id}: image_id is 'T2', but the record is about 'T9'"
     )
+
+
+# Records whose image ID is not valid: the operator says which image each one is of.
+WITHOUT_VALID_ID: list[tuple[Any, str]] = [
+    (image_event("a/b", 5), "a/b"),
+    (image_event("a/b", 5), "random-key"),
+    (image_event("x" * 257, 5), "x" * 250),
+    (image_event("T1", 5) | {"image_id": 12345}, "random-key"),
+    (image_event("T1", 5) | {"image_id": None}, "not valid"),
+    (without(image_event("T1", 5), "image_id"), "not valid"),
+    (b"\x00\xff", "not valid"),
+]
+
+
+@pytest.mark.parametrize(("record", "key"), WITHOUT_VALID_ID)
+def test_a_record_without_a_valid_image_id_is_corrected_under_the_id_of_the_operator(
+    record: Any, key: str
+) -> None:
+    stand = Stand()
+    stand.set_aside(record, partition_key=key, reason="schema")
+    settlement = mended(stand, image_event("T2", 5))
+    assert settlement.note == "as image T2, version 5"
+    settle(stand, settlement)
+    assert [(one.image_id, one.version) for one in stand.stream] == [("T2", 5)]
+    assert (stand.find().cases, stand.under("quarantine/")) == ([], [])
+
+
+@pytest.mark.parametrize(("record", "key"), WITHOUT_VALID_ID)
+def test_a_record_under_another_id_is_not_settled_by_a_higher_version_of_that_image(
+    record: Any, key: str
+) -> None:
+    stand = Stand()
+    stand.set_aside(record, partition_key=key, reason="schema")
+    stand.table["T2"] = content("T2", 7)
+    assert refusal(lambda: mended(stand, image_event("T2", 5))) == (
+        f"{stand.only().id}: version 7 of image T2 is stored: write a higher `version` into the "
+        "event to replace it"
+    )
+    assert mended(stand, image_event("T2", 8)).note == "as image T2, which has version 7, version 8"
 
 
 @pytest.mark.parametrize(

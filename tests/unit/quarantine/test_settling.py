@@ -436,15 +436,17 @@ def test_a_corrected_event_of_another_image_is_refused() -> None:
         mended(stand, image_event("T2", 5))
 
 
-@pytest.mark.parametrize("image_id", [["T1"], {"a": 1}, None, 5])
-def test_an_invalid_image_id_of_the_record_does_not_match(image_id: Any) -> None:
+@pytest.mark.parametrize(
+    ("image_id", "key"), [(["T1"], "T1"), ({"a": 1}, "T1"), (None, "T1"), (True, "T1"), (5, "5")]
+)
+def test_an_invalid_image_id_of_the_record_does_not_match(image_id: Any, key: str) -> None:
     stand = Stand()
-    stand.set_aside({"image_id": image_id}, partition_key="T1")
-    with pytest.raises(CannotSettleError):
+    stand.set_aside({"image_id": image_id}, partition_key=key)
+    with pytest.raises(CannotSettleError, match="but the record is about"):
         mended(stand, image_event("T2", 5))
     with pytest.raises(CannotSettleError):
         mended(stand, {"image_id": image_id})
-    assert mended(stand, image_event("T1", OLD)).event is not None
+    assert mended(stand, image_event(key, OLD)).event is not None
 
 
 @pytest.mark.parametrize("key", ["1982/12", "T9"])
