@@ -123,7 +123,8 @@ class Api:
         return str(self._resolver.current_event.raw_query_string or "")
 
     def _page(self) -> ApiResponse:
-        from functions.search_images.page import record_page, results_page
+        from functions.search_images.page.record import record_page
+        from functions.search_images.page.results import results_page
 
         pairs = pairs_in(self._query())
         image_id = value_of(pairs, IMAGE)
@@ -192,7 +193,7 @@ def _json(found: object) -> ApiResponse:
 
 
 def _html(whole: str) -> ApiResponse:
-    from functions.search_images.page import HEADERS
+    from functions.search_images.page.rendering import HEADERS
 
     return Response(HTTPStatus.OK.value, body=whole, headers={**HEADERS})
 
@@ -201,7 +202,8 @@ def _as_page(answer: dict[str, Any], query: str) -> dict[str, Any]:
     """The answer at the path of the page: convert problem details to HTML."""
     if answer["headers"]["Content-Type"] != PROBLEM:
         return answer
-    from functions.search_images.page import HEADERS, problem_page
+    from functions.search_images.page.problem import problem_page
+    from functions.search_images.page.rendering import HEADERS
 
     found = msgspec.json.decode(answer["body"], type=Problem)
     body = problem_page(pairs_in(query), HTTPStatus(found.status), found.detail, found.errors)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.search_images.links import LONGEST_CHOICE, LONGEST_QUERY, Pairs, pairs_in
-from functions.search_images.page import record_page, results_page
+from functions.search_images.page.record import record_page
+from functions.search_images.page.results import results_page
 from functions.search_images.parameters import MOST_VALUES, images_request
 from functions.search_images.record import ImageRecord
 from functions.search_images.search import Facets, FacetValue, Hit, SearchResult

@@ -12,16 +12,11 @@ import msgspec
 import pytest
 
 from functions.search_images.links import Pairs
-from functions.search_images.page import (
-    HEADERS,
-    POLICY,
-    highlighted,
-    on_the_web,
-    placeholder,
-    problem_page,
-    record_page,
-    results_page,
-)
+from functions.search_images.page.picture import on_the_web, placeholder
+from functions.search_images.page.problem import problem_page
+from functions.search_images.page.record import record_page
+from functions.search_images.page.rendering import HEADERS, POLICY
+from functions.search_images.page.results import highlighted, results_page
 from functions.search_images.parameters import MOST_VALUES
 from functions.search_images.record import ImageRecord
 from functions.search_images.search import Facets, FacetValue, Hit, SearchResult

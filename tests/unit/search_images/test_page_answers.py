@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from opensearchpy import exceptions as opensearch
 
 from functions.search_images.filters import NOT_DELETED
-from functions.search_images.page import HEADERS
+from functions.search_images.page.rendering import HEADERS
 from shared.item import item_from
 from tests.builders import change, image
 from tests.unit.search_images.test_api import NOTHING, Answer, Index, Table, ask

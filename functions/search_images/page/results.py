@@ -1,0 +1,142 @@
+"""The page with the results of a search."""
+
+import datetime as dt
+import html
+from collections.abc import Mapping
+
+import msgspec
+from markupsafe import Markup, escape
+from msgspec import UnsetType
+
+from functions.search_images.highlight import EMPHASIS
+from functions.search_images.links import (
+    CURSOR,
+    IMAGE,
+    NOT_FILTERS,
+    TEXT,
+    Link,
+    Pairs,
+    chips,
+    facets,
+    href,
+    href_with,
+    readable,
+    sorts,
+    without,
+)
+from functions.search_images.page.rendering import page_title, query_text, render
+from functions.search_images.search import Hit, SearchResult
+from functions.search_images.visible import shown
+from shared.event import Time
+
+# The maximum number of rows below the name of a hit.
+ROWS_OF_HIGHLIGHTS = 4
+ROWS = 2
+LONGEST_ROW = 300
+# The separators between the pieces of a highlight. Tags are whole values, other pieces fragments.
+_BETWEEN: Mapping[str, str] = {"tags": " · "}
+# A piece has its own direction of writing, whatever is around it.
+_PIECE = Markup("<bdi>{}</bdi>")
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A field of a hit."""
+
+    label: str
+    text: Markup
+
+
+class Card(msgspec.Struct, frozen=True):
+    """One hit."""
+
+    image_id: str
+    href: str
+    name: Markup
+    url: str | UnsetType
+    rows: list[Row]
+    foot: list[str]
+
+
+def results_page(pairs: Pairs, found: SearchResult) -> str:
+    """The page with the results of a search.
+
+    Args:
+        pairs: the request's parameters.
+        found: the result.
+    """
+    text = query_text(pairs)
+    here = without(pairs, CURSOR)
+    meant = found.did_you_mean
+    named = page_title(text) if text else "Find images"
+    return render(
+        "results",
+        pairs,
+        title=f"{found.total:,} found: {named}" if pairs else named,
+        found=found,
+        cards=[_card(pairs, hit) for hit in found.hits],
+        facets=list(facets(here, found)),
+        chips=list(chips(here)),
+        without_filters=href(pair for pair in here if pair[0] in NOT_FILTERS),
+        sorts=sorts(here) if text else [],
+        meant=None if meant is None else Link(meant, href_with(here, TEXT, meant)),
+        first=href(here) if len(here) < len(pairs) else None,
+        next=None if found.next is None else href_with(here, CURSOR, found.next),
+    )
+
+
+def highlighted(safe: str) -> Markup:
+    """Convert a highlight of the API: matched words are in `<mark>`, without other markup."""
+    pieces = [html.unescape(piece) for piece in EMPHASIS.split(safe)]
+    return Markup().join(
+        Markup("<mark>{}</mark>").format(piece) if position % 2 else escape(piece)
+        for position, piece in enumerate(pieces)
+    )
+
+
+def _card(pairs: Pairs, hit: Hit) -> Card:
+    size = f"{hit.width} × {hit.height}" if hit.width and hit.height else ""  # noqa: RUF001  # pixels
+    return Card(
+        image_id=hit.image_id,
+        href=href_with(pairs, IMAGE, hit.image_id),
+        name=highlighted(hit.name_html) if shown(hit.name) == hit.name else escape(shown(hit.name)),
+        url=hit.url,
+        rows=_rows(hit),
+        foot=[part for part in (hit.image_id, size, _year(hit)) if part],
+    )
+
+
+def _year(hit: Hit) -> str:
+    """The year in UTC, as in filters and facets. The page of the record shows the original zone."""
+    try:
+        taken_at = msgspec.convert(hit.taken_at, Time)
+    except msgspec.ValidationError:
+        return ""
+    try:
+        return f"{taken_at.astimezone(dt.UTC).year:04}"
+    except OverflowError:  # Python has no such year
+        return "0000" if taken_at.year == dt.MINYEAR else "10000"
+
+
+def _rows(hit: Hit) -> list[Row]:
+    """The highlighted fields except the name, then other fields, in total up to `ROWS`."""
+    rows = [
+        Row(
+            _label(field),
+            escape(_BETWEEN.get(field, " … ")).join(
+                _PIECE.format(highlighted(one)) for one in pieces
+            ),
+        )
+        for field, pieces in hit.highlights.items()
+        if field != "name"
+    ][:ROWS_OF_HIGHLIGHTS]
+    others = {"description": hit.description, "uploaded_by": hit.uploaded_by}
+    others |= {f"attributes.{name}": value for name, value in hit.attributes.items()}
+    for field, value in others.items():
+        if value and field not in hit.highlights and len(rows) < ROWS:
+            cut = value if len(value) <= LONGEST_ROW else f"{value[:LONGEST_ROW]}…"
+            rows.append(Row(_label(field), _PIECE.format(shown(cut))))
+    return rows
+
+
+def _label(field: str) -> str:
+    return readable(field.removeprefix("attributes."))
