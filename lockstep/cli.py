@@ -22,6 +22,7 @@ COMMANDS = {
     "audit": ("audit:audit_command", "Compare the table with the index; repair differences."),
     "purge": ("purge:purge_command", "Remove expired tombstones from the index."),
     "rebuild": ("rebuild:rebuild_command", "Build a new index and switch to it."),
+    "get": ("get:get_command", "Show what both stores hold of one image, side by side."),
     "trace": ("trace:trace_command", "Show all that is known of one image, in order of time."),
     "search": ("search:search_command", "Find images by name or by any field, with typos."),
     "page": ("page:page_command", "Show the search page of a deployed stack in a browser."),

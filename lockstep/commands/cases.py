@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -90,14 +90,27 @@ def show_case(case: Case, readable: int | None) -> None:
     print_table(["", ""], [[label, printable(value)] for label, value in said.items()])
 
 
-def show_side_by_side(fields: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print several contents, field by field."""
+def show_side_by_side(
+    fields: Mapping[str, Mapping[str, Any]], marked: Collection[str] | None = None
+) -> None:
+    """Print several contents, field by field.
+
+    Args:
+        fields: the fields of each content, by its name.
+        marked: the fields that get a star; None: those that differ.
+    """
     names = dict.fromkeys(field for one in fields.values() for field in one)
     rows = []
     for field in names:
         values = told_apart([_text(one.get(field)) for one in fields.values()])
-        differs = "" if len(set(values)) == 1 else "*"
-        rows.append([differs, printable(field), *(cut(one, SHOWN_OF_A_FIELD) for one in values)])
+        differs = len(set(values)) > 1 if marked is None else field in marked
+        rows.append(
+            [
+                "*" if differs else "",
+                printable(field),
+                *(cut(one, SHOWN_OF_A_FIELD) for one in values),
+            ]
+        )
     print_table(["", "field", *fields], rows)
 
 

@@ -17,6 +17,8 @@ AT_MOST_PERCENT = 1.0
 _EPOCH = dt.datetime.fromtimestamp(0, dt.UTC)
 _AGE = re.compile(r"(\d{1,5})([dhm])")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+_LONGEST_KEY = 2_048
 
 
 class NumberRange(click.FloatRange):
@@ -34,6 +36,27 @@ def examples(*commands: str) -> str:
     """The end of a command's help: how it is typed."""
     # \b keeps click from joining the lines.
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+def image_id_argument[F: Callable[..., Any]](command: F) -> F:
+    """`ID`: the id of an image. Any text that may be a key of the table.
+
+    A refused event may have any ID.
+    """
+    return click.argument("image_id", metavar="ID", callback=_image_id)(command)
+
+
+def _image_id(_: click.Context, __: click.Parameter, given: str) -> str:
+    if not given:
+        raise click.BadParameter("the ID must not be empty")
+    try:
+        size = len(given.encode())
+    except UnicodeEncodeError:
+        # Bytes of a shell that are not UTF-8 arrive as lone surrogates.
+        raise click.BadParameter("the ID is not UTF-8: no event can have it") from None
+    if size > _LONGEST_KEY:
+        raise click.BadParameter(f"the ID has {size:,} bytes, more than {_LONGEST_KEY:,}")
+    return given
 
 
 def json_option[F: Callable[..., Any]](command: F) -> F:

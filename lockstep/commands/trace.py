@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lockstep.commands.chosen_stack import connected, stack_options
-from lockstep.commands.options import examples, json_option, since_option
+from lockstep.commands.options import examples, image_id_argument, json_option, since_option
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stack.use_cases.trace import ImageTrace, StackTrace
@@ -21,25 +21,7 @@ AT_MOST = 100_000
 # The last digits of a sequence number tell the records of a shard apart.
 _DIGITS = 8
 _BY = {TABLE_CONSUMER: "table", INDEX_CONSUMER: "index"}
-
-
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-_LONGEST_KEY = 2_048
 _SMALL = 100_000
-
-
-def _image_id(_: click.Context, __: click.Parameter, given: str) -> str:
-    """Any text that may be a key of the table: a refused event may have any ID."""
-    if not given:
-        raise click.BadParameter("the ID must not be empty")
-    try:
-        size = len(given.encode())
-    except UnicodeEncodeError:
-        # Bytes of a shell that are not UTF-8 arrive as lone surrogates.
-        raise click.BadParameter("the ID is not UTF-8: no event can have it") from None
-    if size > _LONGEST_KEY:
-        raise click.BadParameter(f"the ID has {size:,} bytes, more than {_LONGEST_KEY:,}")
-    return given
 
 
 @click.command(
@@ -50,7 +32,7 @@ def _image_id(_: click.Context, __: click.Parameter, given: str) -> str:
         "lockstep trace T02680 --stack lockstep --at-most 1000000",
     ),
 )
-@click.argument("image_id", metavar="ID", callback=_image_id)
+@image_id_argument
 @stack_options
 @json_option
 @since_option("Leave out what happened before: 7d, 12h, 30m, or 2026-11-21T08:00.")

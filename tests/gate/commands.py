@@ -355,6 +355,15 @@ def _import_copy(*words: str) -> Callable[[GatedStack], str | None]:
     return run
 
 
+def _get(gated: GatedStack) -> str | None:
+    """What could not be read is listed: nothing may be."""
+    found = gated.lockstep("get", "X1", "--json")
+    if found.exit_code not in (ALL_EQUAL, DIFFERENT, UNKNOWN):
+        return f"{found.exit_code} {found.output[-500:]}"
+    not_read = msgspec.json.decode(found.stdout)["not_read"] if found.stdout else found.output
+    return f"{not_read}" if not_read else None
+
+
 def _trace(gated: GatedStack) -> str | None:
     """What could not be read is listed: nothing may be."""
     found = gated.lockstep("trace", "D1", "--json")
@@ -386,6 +395,7 @@ COMMANDS: Sequence[Command] = (
     Command("audit", AUDITOR, _audit, differing, repeats=True),
     Command("purge", AUDITOR, runs("purge"), _purgeable, repeats=True),
     Command("quarantine show", AUDITOR, _quarantine, _to_redrive, repeats=True),
+    Command("get", AUDITOR, _get, _to_redrive, repeats=True),
     Command("trace", AUDITOR, _trace, _traced, repeats=True),
     Command("redrive", AUDITOR, runs("redrive"), _to_redrive, repeats=True),
     Command("rebuild", AUDITOR, runs("rebuild"), written, repeats=True),

@@ -1,0 +1,70 @@
+"""`lockstep get`: show what both stores hold of one image, side by side."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from lockstep.commands.cases import show_cases, show_side_by_side
+from lockstep.commands.chosen_stack import connected, stack_options
+from lockstep.commands.endings import NO, NOT_KNOWN
+from lockstep.commands.options import examples, image_id_argument, json_option
+from lockstep.console.terminal import answers, notes, print_json
+from lockstep.console.text import counted, printable
+from lockstep.images.held import fields_of
+from lockstep.stack.use_cases.get import FoundImage, GetResult, get
+
+_WORDS: Mapping[GetResult, str] = {
+    "equal": "equal: both stores have the same image",
+    "different": "different",
+    "deleted": "deleted: both stores have its tombstone",
+    "absent": "absent: neither store has it",
+    "unknown": "unknown: a store could not be read",
+}
+
+
+@click.command(
+    "get",
+    epilog=examples("lockstep get T02680", "lockstep get T02680 --stack lockstep --json"),
+)
+@image_id_argument
+@stack_options
+@json_option
+def get_command(image_id: str, name: str | None, state: Path, *, as_json: bool) -> None:
+    """Show what both stores hold of one image, side by side.
+
+    A star marks each field that differs. The records of the image that are in quarantine follow.
+
+    Exit code 0: both stores have the same image; 1: they differ, or the image is deleted or absent;
+    2: a store could not be read.
+    """
+    clients = connected(name, state)
+    with notes.status("reading the stores and the quarantine"):
+        found = get(clients, image_id)
+    if as_json:
+        print_json(found)
+    else:
+        show_found(found)
+    sys.exit({"equal": 0, "unknown": NOT_KNOWN}.get(found.result, NO))
+
+
+def show_found(found: FoundImage) -> None:
+    """Print what the stores and the quarantine have of an image."""
+    kind = "" if found.difference is None else f": {found.difference}"
+    answers.print(printable(f"{found.image_id}: {_WORDS[found.result]}{kind}"))
+    unread = {one.source for one in found.not_read}
+    stores = {"table": found.table, "index": found.index}
+    if any(stores.values()):
+        show_side_by_side(
+            {
+                name: {"state": "NOT read" if name in unread else "absent"} | fields_of(held)
+                for name, held in stores.items()
+            },
+            marked=found.differs,
+        )
+    for one in found.not_read:
+        answers.print(printable(f"NOT read: {one.source}: {one.why}"))
+    if found.quarantine:
+        answers.print(f"in quarantine: {counted(len(found.quarantine), 'record')} of this image")
+        show_cases(found.quarantine)
