@@ -1,6 +1,7 @@
-"""`lockstep quarantine`: list and show quarantined records."""
+"""`lockstep quarantine`: list, show and export quarantined records."""
 
 import datetime as dt
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +18,8 @@ from lockstep.commands.cases import (
     show_side_by_side,
 )
 from lockstep.commands.chosen_stack import connected, stack_options
+from lockstep.commands.endings import NO
+from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.options import examples, json_option
 from lockstep.commands.quarantine_options import (
     find,
@@ -24,19 +27,20 @@ from lockstep.commands.quarantine_options import (
     pointers_option,
     wanted_options,
 )
-from lockstep.console.terminal import answers, cut, print_json, print_table
+from lockstep.console.terminal import answers, cut, notes, print_json, print_table, safe_json
 from lockstep.console.text import counted, printable
 from lockstep.quarantine.cases import Wanted, state_of
+from lockstep.quarantine.export import exported_line
 from lockstep.quarantine.readable import readable_fields, version_in
 from lockstep.quarantine.records import event_in, payload
-from lockstep.stack.use_cases.quarantine import StackQuarantine
+from lockstep.stack.use_cases.quarantine import CaseError, StackQuarantine
 from lockstep.stores.contents import Content, content_of
 from shared.event import InvalidEventError
 
 
 @click.group("quarantine")
 def quarantine_group() -> None:
-    """List and show quarantined records."""
+    """List, show and export quarantined records."""
 
 
 @quarantine_group.command(
@@ -142,3 +146,61 @@ def show_command(
         answers.print(f"payload: {cut(data.decode(errors='backslashreplace'), SHOWN)}")
     else:
         show_side_by_side({name: one.fields() if one else {} for name, one in contents.items()})
+
+
+@quarantine_group.command(
+    "export",
+    epilog=examples(
+        "lockstep quarantine export 3f2a91",
+        "lockstep quarantine export --all --reason schema -o records.ndjson",
+    ),
+)
+@click.argument("ids", nargs=-1, metavar="[ID]...", callback=no_empty_id)
+@stack_options
+@click.option("--all", "exports_all", is_flag=True, help="Export all records.")
+@click.option(
+    "-o",
+    "--output",
+    type=WRITTEN,
+    metavar="FILE",
+    default="-",
+    help="Write to FILE. Default: standard output.",
+)
+@wanted_options
+@pointers_option
+def export_command(
+    ids: tuple[str, ...],
+    name: str | None,
+    state: Path,
+    *,
+    exports_all: bool,
+    output: Path,
+    reason: str | None,
+    image: str | None,
+    since: dt.datetime | None,
+    pointers: BinaryIO | None,
+) -> None:
+    """Write quarantined records as lines, to correct them.
+
+    Each line has the ID of a record, what is wrong with it, and the event as far as it can be read
+    (NDJSON). Correct `event` in each line, and remove the lines that you do not correct. Then
+    `lockstep redrive --mend FILE` puts the corrected events.
+
+    Exit code 1: a record could not be read; it is named.
+    """
+    if bool(ids) == exports_all:
+        raise click.UsageError("give the IDs of records, or --all")
+    quarantine = StackQuarantine(connected(name, state))
+    found = find(quarantine, Wanted(reason=reason, image=image, since=since), pointers)
+    cases = [quarantine.one(one, found) for one in ids] or found.cases
+    file = opened(output)
+    unread = 0
+    for case, data in zip(cases, quarantine.payloads(cases, found), strict=True):
+        if isinstance(data, CaseError):
+            unread += 1
+            notes.print(printable(str(data)))
+        else:
+            file.write(safe_json(exported_line(case, data)) + b"\n")
+    show_rest(found)
+    notes.print(f"{counted(len(cases) - unread, 'record')} exported")
+    sys.exit(NO if unread else 0)

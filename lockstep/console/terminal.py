@@ -45,8 +45,12 @@ def print_json(answer: object) -> None:
 
     Characters that could control a terminal are escaped; the JSON value stays the same.
     """
-    text = msgspec.json.encode(answer).decode()
-    click.echo(CONTROLS.sub(lambda found: _escaped(found[0]), text).encode())
+    click.echo(safe_json(msgspec.json.encode(answer)))
+
+
+def safe_json(encoded: bytes) -> bytes:
+    """The same JSON value, on one line, without characters that could control a terminal."""
+    return CONTROLS.sub(lambda found: _escaped(found[0]), encoded.decode()).encode()
 
 
 def _escaped(char: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from lockstep.console.errors import UserError
 from lockstep.producing.producer import outgoing
@@ -213,10 +213,14 @@ def _as_settle_error(case: Case) -> Iterator[None]:
 
 
 class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of a `--mend` file: the ID of the record, and the event that it should have been."""
+    """A line of a `--mend` file: the ID of the record, and the event that it should have been.
+
+    `record` is what an export said about the record. It is not read.
+    """
 
     id: str
     event: Raw
+    record: Raw | UnsetType = UNSET
 
 
 def read_correction(line: bytes) -> Correction:

@@ -300,7 +300,10 @@ def _purge(gated: GatedStack) -> str | None:
 def _quarantine(gated: GatedStack) -> str | None:
     pointers = gated.folder / "pointers.ndjson"
     found = printed(gated, "quarantine", "list", "--pointers", pointers)["cases"]
-    return failure(gated, "quarantine", "show", found[0]["id"]) if found else "no case"
+    if not found:
+        return "no case"
+    exported = failure(gated, "quarantine", "export", "--all", "--pointers", pointers)
+    return exported or failure(gated, "quarantine", "show", found[0]["id"])
 
 
 def _redrive(gated: GatedStack) -> str | None:

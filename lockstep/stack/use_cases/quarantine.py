@@ -1,16 +1,18 @@
 """The quarantine of a stack: finds, reads and redrives its records."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
 
 from functions.write_to_es.sink import ImageIndex
 from lockstep.console.errors import UserError
+from lockstep.quarantine.bucket import AT_ONCE
 from lockstep.quarantine.cases import Case, FoundCases, Wanted
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.failure_documents import Fetched, fetch
 from lockstep.quarantine.finding import find
-from lockstep.quarantine.records import ForeignObjectError, read_record
+from lockstep.quarantine.records import ForeignObjectError, event_bytes, read_record
 from lockstep.quarantine.redrive import Redrive
 from lockstep.stack.clients import CONNECT_SECONDS, READ_SECONDS, S3_CONNECTIONS, Clients
 from lockstep.stack.use_cases.put import put
@@ -128,6 +130,21 @@ class StackQuarantine:
                 if held.key in case.keys and case.is_about(held):
                     return held
         raise CaseError(f"{case.id}: another redrive has settled it: list the quarantine again")
+
+    def payloads(self, cases: Iterable[Case], found: FoundCases) -> Iterator[bytes | CaseError]:
+        """The events of cases, as `redrive --mend` reads them, in this order.
+
+        A case that another redrive has moved, or whose object is damaged, is an error in its place.
+        """
+
+        def read(case: Case) -> bytes | CaseError:
+            try:
+                return event_bytes(self.record(case, found))
+            except CaseError as error:
+                return error
+
+        for some in batched(cases, AT_ONCE):
+            yield from self._executor.map(read, some)
 
     def _fetch(self, line: bytes) -> Fetched:
         stack = self._clients.stack

@@ -207,6 +207,44 @@ def test_the_version_that_a_correction_will_have_is_shown(stage: Stage) -> None:
     assert "unknown" in stage.lockstep("quarantine", "show", case_of(stage, "T2")).stdout
 
 
+def test_exported_records_are_corrected_in_the_file_and_leave_the_quarantine(stage: Stage) -> None:
+    stage.put_raw(image_event("a/b", 7, image=image("first")), "not a valid id")
+    stage.put_raw(b"\xff\x1b[2J\xc2\x9b2J", "T2")
+    stage.drain()
+    file = stage.state / "records.ndjson"
+    result = stage.lockstep("quarantine", "export", "--all", "-o", file)
+    assert (result.exit_code, result.stderr) == (0, "2 records exported\n")
+    first, second = map(msgspec.json.decode, file.read_bytes().splitlines())
+    assert first["event"]["image"] == image("first")
+    assert (second["event"], second["record"]["text"]) == (None, "\\xff\x1b[2J\x9b2J")
+    printed = stage.lockstep("quarantine", "export", second["id"])
+    assert msgspec.json.decode(printed.stdout) == second
+    assert not {"\x1b", "\x9b"} & set(printed.output)
+    unchanged = stage.lockstep("redrive", "--mend", file)
+    assert (unchanged.exit_code, len(unchanged.stderr.splitlines())) == (1, 2)
+    first["event"]["image_id"] = "a_b"
+    second["event"] = image_event("T2", 1, image=image("second"))
+    assert (
+        mend(stage, b"\n".join(map(msgspec.json.encode, [first, second])), "--apply").exit_code == 0
+    )
+    stage.drain()
+    assert (stage.names("a_b"), stage.names("T2")) == ({"first"}, {"second"})
+    assert stage.keys("quarantine/") == []
+
+
+def test_a_record_that_is_settled_while_it_is_exported_is_named(stage: Stage) -> None:
+    stage.put_raw(b"{", "T1")
+    stage.drain()
+    case_id = case_of(stage, "T1")
+    assert stage.lockstep("quarantine", "export", "ffff").exit_code == 2
+    for key in stage.keys("quarantine/"):
+        stage.write(key, {"no": "record"})
+    broken = stage.lockstep("quarantine", "export", "--all")
+    assert (broken.exit_code, broken.stdout) == (0, "")
+    assert "skipped: quarantine/" in broken.stderr
+    assert stage.lockstep("quarantine", "export", case_id).exit_code == 2
+
+
 def test_an_undecodable_record_stays_until_it_is_corrected(stage: Stage) -> None:
     stage.put_raw(b"\xff\x1b[2J", "T1")
     stage.put_raw(image_event("T1", 3), "T1")

@@ -25,6 +25,9 @@ from lockstep.commands.quarantine import quarantine_group
         (["quarantine", "list"], "lockstep up"),
         (["quarantine", "stats"], "lockstep up"),
         (["quarantine", "show", "x"], "lockstep up"),
+        (["quarantine", "export"], "give the IDs of records, or --all"),
+        (["quarantine", "export", "x", "--all"], "give the IDs of records, or --all"),
+        (["quarantine", "export", "--all"], "lockstep up"),
     ],
 )
 def test_a_usage_error_is_one_line(tmp_path: Path, words: list[str], said: str) -> None:
