@@ -44,10 +44,14 @@ class RecreateDocument(msgspec.Struct, frozen=True):
 
 
 class Ahead(msgspec.Struct, frozen=True):
-    """The index has what the table lacks: it stays until an operator decides."""
+    """The index has what the table lacks: it stays until an operator decides.
+
+    `is_malformed`: the document is, so that only the table can win.
+    """
 
     kind: AheadKind
     why: str
+    is_malformed: bool = False
 
 
 class NeedsOperator(msgspec.Struct, frozen=True):
@@ -75,7 +79,7 @@ def decide(
         return Agree()
     kind = ahead(*entries, now=now, explained=explained)
     if kind is not None:
-        return Ahead(kind, _what_is_ahead(table, index))
+        return Ahead(kind, _what_is_ahead(table, index), isinstance(index, Malformed))
     match table:
         case Intact(change):
             return _into_index(change, index)
@@ -123,6 +127,8 @@ def _in_words(stored: ImageState) -> str:
         case Intact(change):
             content = "a tombstone" if digest_of(change) is None else "an image"
             return f"{content} of version {change.version}"
+        case Malformed(why, None):
+            return f"a malformed entry without a version ({why})"
         case Malformed(why, version):
             return f"a malformed entry of version {version} ({why})"
         case _:

@@ -411,6 +411,8 @@ def in_words(decision: Decision) -> str:
             return f"overwrite version {change.version} of the index with the table's"
         case RecreateDocument(_, version):
             return f"remove version {version} from the index; write the table's a minute later"
+        case Ahead(_, why, is_malformed=True):
+            return f"{why}: only `audit --repair --table-wins FILE` settles it"
         case Ahead(_, why) | NeedsOperator(why):
             return why
         case _:

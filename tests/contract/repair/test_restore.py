@@ -195,6 +195,53 @@ def test_the_table_wins_over_a_forged_document_and_put_brings_it_back(
     assert ran(stage, code=0)["result"] == "equal"
 
 
+# Documents that no sink writes, as another program may leave them in the index.
+FOREIGN: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "empty": ({}, {}),
+    "b/ad id": ({"name": "by hand"}, {}),
+    "number": ({"image_id": "number", "version": 5, "deleted": False}, {}),
+    "deleted": ({"image_id": "deleted", "version": 5, "deleted": True}, {}),
+    "old": ({"image_id": "old", "version": 3, "arrived_at": 1_000}, {}),
+    "other": ({"image_id": "somebody-else"}, {}),
+    "highest": ({}, {"version": str(2**63 - 1), "version_type": "external"}),
+}
+
+
+def test_documents_that_only_the_index_has_and_no_sink_wrote_are_removed_by_an_answer(
+    stage: Stage, report: Path
+) -> None:
+    hand = Hand(stage)
+    hand.write_both(a_change("ours", stamp(DAY), "ours"))
+    for image_id, (source, how) in FOREIGN.items():
+        hand.opensearch.index(index=hand.index, id=image_id, body=source, params=how)
+    everything = ("--repair", "--kind", "image,removal,outlived", "--at-most", "100")
+    assert ran(stage, "--report", report, code=1)["ahead"] == {
+        "image": 5,
+        "outlived": 1,
+        "removal": 1,
+    }
+    shown = stage.lockstep("audit", "--repair", "--apply", "--at-most", "100").stdout
+    assert "only `audit --repair --table-wins FILE` settles it" in " ".join(shown.split())
+    # Only the table can win: nobody knows what these documents should say.
+    index_wins = ran(stage, *everything, "--index-wins", report, code=1)["plan"]
+    assert (index_wins["changes"], index_wins["left"]) == (0, len(FOREIGN))
+    # One changes after the audit, and one leaves: neither is as the report says.
+    hand.opensearch.index(index=hand.index, id="empty", body={"name": "changed"})
+    hand.opensearch.delete(index=hand.index, id="old")
+    dry = ran(stage, *everything, "--table-wins", report, code=1)["plan"]
+    assert (dry["changes"], dry["left"], dry["settled"]) == (len(FOREIGN) - 2, 1, 1)
+    done = ran(stage, *everything, "--table-wins", report, "--apply", code=1)["answered"]
+    assert done["written"] == {"remove_document": len(FOREIGN) - 2}
+    assert [one["image_id"] for one in done["left"]] == ["empty"]
+    kept = body_of(stage, f"{done['kept']}documents-000001.ndjson").splitlines()
+    assert {msgspec.json.decode(line)["_id"] for line in kept} == FOREIGN.keys() - {"empty", "old"}
+    # The next audit sees it as it is now.
+    assert ran(stage, "--report", report, code=1)["ahead"] == {"image": 1}
+    again = ran(stage, *everything, "--table-wins", report, "--apply", code=0)
+    assert again["answered"]["written"] == {"remove_document": 1}
+    assert stage.names("ours") == {"ours"}
+
+
 def body_of(stage: Stage, key: str) -> bytes:
     got = stage.clients.s3.get_object(Bucket=stage.stack.bucket, Key=key)
     return got["Body"].read()

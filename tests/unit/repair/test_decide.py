@@ -179,7 +179,7 @@ def test_a_document_is_removed_only_as_it_was_read() -> None:
     assert decided(put(), doc(moved=7)) == RecreateDocument("T1", STAMP + 12)
 
 
-NO_INTEGER = "version None (invalid literal for int() with base 10: '5.5')"
+NO_INTEGER = "without a version (invalid literal for int() with base 10: '5.5')"
 FIVE, SIX = f"of version {STAMP + 5}", f"of version {STAMP + 6}"
 
 
@@ -192,7 +192,7 @@ FIVE, SIX = f"of version {STAMP + 5}", f"of version {STAMP + 6}"
         (
             put() | {"version": {"N": "5.5"}},
             doc(),
-            f"the index has an image {FIVE}, the table a malformed entry of {NO_INTEGER}",
+            f"the index has an image {FIVE}, the table a malformed entry {NO_INTEGER}",
         ),
     ],
 )
@@ -201,7 +201,12 @@ def test_what_the_index_is_ahead_with_is_said_in_words(
 ) -> None:
     decision = decided(table, index)
     assert isinstance(decision, Ahead)
-    assert decision.why == said
+    assert decision.why == in_words(decision) == said
+
+
+def test_of_a_malformed_document_it_is_said_which_answer_settles_it() -> None:
+    said = in_words(decided(None, LYING_DOC))
+    assert said.endswith("the table nothing: only `audit --repair --table-wins FILE` settles it")
 
 
 @pytest.mark.parametrize(
