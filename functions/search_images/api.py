@@ -7,7 +7,7 @@ OpenAPI document.
 # ruff: noqa: PLC0415
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -24,18 +24,27 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, RequestError
 
 from functions.search_images.cursor import InvalidCursorError
+from functions.search_images.facets import FACET_NAMES, FacetValues, is_facet
 from functions.search_images.invalid import InvalidParametersError, ParameterProblem
 from functions.search_images.links import IMAGE, pairs_in, query_of, value_of
 from functions.search_images.parameters import (
     NoParameters,
     SuggestParameters,
+    facet_request,
     images_request,
     parameters,
 )
 from functions.search_images.problem import CONTENT_TYPE as PROBLEM
 from functions.search_images.problem import Problem, problem, unavailable
 from functions.search_images.record import ImageRecord, record
-from functions.search_images.search import SearchResult, TooSlowError, page, run_query
+from functions.search_images.search import (
+    SearchRequest,
+    SearchResult,
+    TooSlowError,
+    facet_values,
+    page,
+    run_query,
+)
 from functions.search_images.suggest import suggest
 from shared.event import IMAGE_ID_PATTERN
 
@@ -45,7 +54,7 @@ if TYPE_CHECKING:
 type ApiResponse = Response[str]
 
 _ID = re.compile(IMAGE_ID_PATTERN)
-_ADDRESS = re.compile(r"/(health|openapi\.json|images(/[^/]+)?)?")
+_ADDRESS = re.compile(r"/(health|openapi\.json|images(/[^/]+)?|facets/[^/]+)?")
 _METHODS = ("GET", "HEAD")
 
 # Headers of all answers: do not cache, and do not render in a frame.
@@ -75,11 +84,15 @@ class Api:
     Args:
         stores: returns the clients of the stores; the first call creates them.
         log: gets the causes of errors, which callers do not see.
+        attributes: the names of the attributes that are facets.
     """
 
-    def __init__(self, stores: Callable[[], Stores], log: Logger) -> None:
+    def __init__(
+        self, stores: Callable[[], Stores], log: Logger, attributes: Sequence[str] = ()
+    ) -> None:
         self._stores = stores
         self._log = log
+        self._attributes = attributes
         self._resolver = APIGatewayHttpResolver()
         self._add_addresses()
         self._add_problems()
@@ -102,6 +115,7 @@ class Api:
         add("/")(self._page)
         add("/images")(self._images)
         add("/images/suggest")(self._suggest)
+        add("/facets/<facet>")(self._facet)
         add("/images/<image_id>")(self._record)
         add("/health")(self._health)
         add("/openapi.json")(self._openapi)
@@ -140,7 +154,29 @@ class Api:
         what, found = images_request(query)
         after = found.cursor if isinstance(found.cursor, str) else None
         stores = self._stores()
-        return page(stores.index, stores.alias_live, what, size=found.size, after=after)
+        return page(
+            stores.index,
+            stores.alias_live,
+            what,
+            size=found.size,
+            after=after,
+            attributes=self._attributes,
+        )
+
+    def _facet(self, facet: str) -> ApiResponse:
+        name = unquote(facet)
+        if not is_facet(name):
+            return problem(HTTPStatus.NOT_FOUND, f"no such facet: use {FACET_NAMES}")
+        request, found = facet_request(self._query())
+        return _json(self._values(request, name, found.contains, found.size))
+
+    def _values(
+        self, request: SearchRequest, facet: str, containing: str, size: int
+    ) -> FacetValues:
+        stores = self._stores()
+        return facet_values(
+            stores.index, stores.alias_live, request, facet, containing=containing, size=size
+        )
 
     def _suggest(self) -> ApiResponse:
         found = parameters(SuggestParameters, self._query())

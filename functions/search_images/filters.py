@@ -3,11 +3,12 @@
 import calendar
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
+from functions.search_images.facets import ATTRIBUTE_PREFIX, CONTENT_TYPE, UPLOADED_BY, YEAR
 from functions.search_images.fields import ATTRIBUTE_NAME, ATTRIBUTE_VALUE, ATTRIBUTES
 from shared.event import MAX_OFFSET
 
@@ -25,8 +26,9 @@ NOT_DELETED: Mapping[str, Any] = {"term": {"deleted": False}}
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
     """What an image must have to be found. Values match exactly.
 
-    An image has all of `tags` and `attributes` (name and value), one of `uploaded_by` and one of
-    `content_types`. Ranges include both ends. Times come from `instant`.
+    An image has all of `tags`, one of `uploaded_by`, one of `content_types` and, for each name in
+    `attributes` (name and value), one of the values with this name. Ranges include both ends. Times
+    come from `instant`.
     """
 
     tags: tuple[str, ...] = ()
@@ -42,21 +44,27 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clauses(filters: Filters) -> list[dict[str, Any]]:
-    """The filters as OpenSearch clauses."""
+    """The filters that every facet counts within, as OpenSearch clauses."""
     found: list[dict[str, Any]] = [{"term": {"tags.keyword": tag}} for tag in filters.tags]
-    found += [_attribute(name, value) for name, value in filters.attributes]
+    found += _range("width", filters.min_width, filters.max_width)
+    found += _range("height", filters.min_height, filters.max_height)
+    return found
+
+
+def by_facet(filters: Filters) -> dict[str, dict[str, Any]]:
+    """The other filters as OpenSearch clauses, by the name of the facet that leaves it out."""
+    found: dict[str, dict[str, Any]] = {}
     if filters.uploaded_by:
-        found.append({"terms": {"uploaded_by": filters.uploaded_by}})
+        found[UPLOADED_BY] = {"terms": {"uploaded_by": filters.uploaded_by}}
     if filters.content_types:
-        found.append({"terms": {"content_type": filters.content_types}})
-    for path, least, most in (
-        ("taken_at", filters.taken_from, filters.taken_to),
-        ("width", filters.min_width, filters.max_width),
-        ("height", filters.min_height, filters.max_height),
-    ):
-        ends = {"gte": least, "lte": most}
-        if given := {name: end for name, end in ends.items() if end is not None}:
-            found.append({"range": {path: given}})
+        found[CONTENT_TYPE] = {"terms": {"content_type": filters.content_types}}
+    for period in _range("taken_at", filters.taken_from, filters.taken_to):
+        found[YEAR] = period
+    values: dict[str, list[str]] = {}
+    for name, value in filters.attributes:
+        values.setdefault(name, []).append(value)
+    for name, several in values.items():
+        found[f"{ATTRIBUTE_PREFIX}{name}"] = _attribute(name, several)
     return found
 
 
@@ -109,6 +117,13 @@ def _end(year: int, month: int | None, day: int | None, *, last: bool) -> str:
     return f"{written}-{month:02}-{day:02}T{time}"
 
 
-def _attribute(name: str, value: str) -> dict[str, Any]:
-    both = [{"term": {ATTRIBUTE_NAME: name}}, {"term": {f"{ATTRIBUTE_VALUE}.keyword": value}}]
+def _range(path: str, least: object, most: object) -> list[dict[str, Any]]:
+    ends = {"gte": least, "lte": most}
+    given = {name: end for name, end in ends.items() if end is not None}
+    return [{"range": {path: given}}] if given else []
+
+
+def _attribute(name: str, values: Sequence[str]) -> dict[str, Any]:
+    one_of = {"terms": {f"{ATTRIBUTE_VALUE}.keyword": values}}
+    both = [{"term": {ATTRIBUTE_NAME: name}}, one_of]
     return {"nested": {"path": ATTRIBUTES, "query": {"bool": {"filter": both}}}}

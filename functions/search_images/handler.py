@@ -49,7 +49,7 @@ def _dynamodb() -> "DynamoDBClient":
     return boto3.client("dynamodb", config=config)
 
 
-api = Api(stores, logger)
+api = Api(stores, logger, [name for name in os.getenv("SEARCH_FACETS", "").split(",") if name])
 
 
 @logger.inject_lambda_context

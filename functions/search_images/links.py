@@ -7,13 +7,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from functions.search_images.facets import ATTRIBUTE_PREFIX, FacetValue
 from functions.search_images.parameters import (
-    ATTRIBUTE_PREFIX,
     MOST_VALUES,
     ImagesParameters,
     given,
 )
-from functions.search_images.search import FacetValue, SearchResult
+from functions.search_images.search import SearchResult
 from functions.search_images.visible import shown
 
 # A request's parameters: names and values, in order.

@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
+from functions.search_images.facets import ATTRIBUTE_PREFIX, FACET_PATTERN, FacetValues
 from functions.search_images.parameters import (
-    ATTRIBUTE_PREFIX,
     MOST_VALUES,
+    FacetParameters,
     ImagesParameters,
     SuggestParameters,
     Value,
+    Values,
 )
 from functions.search_images.problem import CONTENT_TYPE, Problem
 from functions.search_images.record import ImageRecord
@@ -29,23 +31,29 @@ _PROBLEMS: Mapping[str, str] = {
     "500": "The function failed. Its log contains the cause.",
     "503": "The index or the table does not answer in time. Retry after `Retry-After`.",
 }
+# Parameters of a page of hits: of no use for a facet.
+_OF_A_PAGE = {"size", "sort", "cursor"}
+_NO_FACET = {"404": "There is no such facet."}
 _NO_IMAGE = {"404": "The image does not exist."}
 
 
 @cache
 def document() -> dict[str, Any]:
     """The document, in OpenAPI 3.1."""
-    answers = (SearchResult, Suggestions, ImageRecord, Problem)
-    (found, names, record, problem), components = schemas(answers, _REF)
+    answers = (SearchResult, FacetValues, Suggestions, ImageRecord, Problem)
+    (found, values, names, record, problem), components = schemas(answers, _REF)
     own = {
         "name": "own",
         "in": "query",
-        "description": f"Attributes: `{ATTRIBUTE_PREFIX}NAME=VALUE`; the image has all of these.",
+        "description": f"Attributes: `{ATTRIBUTE_PREFIX}NAME=VALUE`; the image has all of these. "
+        "If a name is repeated, it has one of its values.",
         "style": "form",
         "explode": True,
         "schema": {
             "type": "object",
-            "additionalProperties": msgspec.json.schema(Value),
+            "additionalProperties": {
+                "oneOf": [msgspec.json.schema(Value), msgspec.json.schema(Values)]
+            },
             "propertyNames": {
                 "pattern": ATTRIBUTE_NAME_PATTERN.replace("^", f"^{re.escape(ATTRIBUTE_PREFIX)}", 1)
             },
@@ -58,6 +66,17 @@ def document() -> dict[str, Any]:
         "required": True,
         "schema": msgspec.json.schema(ImageId),
     }
+    facet = {
+        "name": "facet",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": FACET_PATTERN},
+    }
+    of_search = [
+        one
+        for one in _parameters(ImagesParameters)
+        if one["name"] not in {"size", "sort", "cursor"}
+    ]
     health = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
 
     def get(
@@ -91,6 +110,12 @@ def document() -> dict[str, Any]:
         },
         "paths": {
             "/images": get("Images that match", found, [*_parameters(ImagesParameters), own]),
+            "/facets/{facet}": get(
+                "The values of one facet, the most frequent first",
+                values,
+                [facet, *_parameters(FacetParameters), *of_search, own],
+                _NO_FACET,
+            ),
             "/images/suggest": get(
                 "Suggested names while somebody types", names, _parameters(SuggestParameters)
             ),

@@ -9,14 +9,13 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from functions.search_images.facets import ATTRIBUTE_PREFIX, MOST_FACET_VALUES
 from functions.search_images.filters import Filters, instant
 from functions.search_images.invalid import InvalidParametersError, ParameterProblem
 from functions.search_images.search import SearchRequest, Sort
 from shared.event import ATTRIBUTE_NAME_PATTERN
 from shared.shortened import shortened
 
-# The prefix of a parameter that filters by an attribute.
-ATTRIBUTE_PREFIX = "attr."
 # Each value adds a clause to the query, and the length of a URL is limited.
 MOST_VALUES = 8
 
@@ -77,6 +76,23 @@ class ImagesParameters(msgspec.Struct, frozen=True):
     ) = UNSET
 
 
+class FacetParameters(msgspec.Struct, frozen=True):
+    """The parameters of `GET /facets/NAME`, besides the text and the filters of the search."""
+
+    contains: Annotated[
+        Value,
+        Meta(description="Only values with this text, in any case, with or without accents."),
+    ] = ""
+    size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=MOST_FACET_VALUES,
+            extra=_expecting(f"a whole number from 1 to {MOST_FACET_VALUES}"),
+        ),
+    ] = 50
+
+
 # Filters by exact values, which may be blanks.
 _EXACT = {field.name for field in msgspec.structs.fields(ImagesParameters) if field.default == ()}
 
@@ -122,6 +138,24 @@ def parameters[T: msgspec.Struct](kind: type[T], query: str) -> T:
     return kind(**found)
 
 
+def facet_request(query: str) -> tuple[SearchRequest, FacetParameters]:
+    """The search that `GET /facets/NAME` requests with this query string, and its parameters.
+
+    `sort` and `cursor` of a search change nothing.
+
+    Raises:
+        InvalidParametersError: lists all errors.
+    """
+    mistakes = _Mistakes()
+    by_name = _by_name(query)
+    own = {name: by_name[name] for name in FacetParameters.__struct_fields__ if name in by_name}
+    rest = {name: values for name, values in by_name.items() if name not in own}
+    found = FacetParameters(**_values_of(FacetParameters, own, mistakes))
+    request, _ = _search(rest, mistakes)
+    mistakes.tell()
+    return request, found
+
+
 def images_request(query: str) -> tuple[SearchRequest, ImagesParameters]:
     """The search that `GET /images` requests with this query string, and its parameters.
 
@@ -129,7 +163,14 @@ def images_request(query: str) -> tuple[SearchRequest, ImagesParameters]:
         InvalidParametersError: lists all errors.
     """
     mistakes = _Mistakes()
-    by_name = _by_name(query)
+    found = _search(_by_name(query), mistakes)
+    mistakes.tell()
+    return found
+
+
+def _search(
+    by_name: Mapping[str, list[str]], mistakes: _Mistakes
+) -> tuple[SearchRequest, ImagesParameters]:
     attributes = {
         name: values for name, values in by_name.items() if name.startswith(ATTRIBUTE_PREFIX)
     }
@@ -154,7 +195,6 @@ def images_request(query: str) -> tuple[SearchRequest, ImagesParameters]:
         min_height=_optional(found.min_height),
         max_height=_optional(found.max_height),
     )
-    mistakes.tell()
     typed = _optional(found.q)
     by_default: Sort = "newest" if typed is None else "relevance"
     sort = by_default if found.sort is UNSET else found.sort
@@ -234,7 +274,7 @@ def _single(values: list[str]) -> str:
 def _attributes(
     by_name: Mapping[str, list[str]], mistakes: _Mistakes
 ) -> tuple[tuple[str, str], ...]:
-    found = []
+    found: list[tuple[str, str]] = []
     for parameter, values in sorted(by_name.items()):
         with mistakes.of(parameter):
             name = parameter.removeprefix(ATTRIBUTE_PREFIX)
@@ -242,10 +282,10 @@ def _attributes(
                 raise ValueError(
                     "the name of an attribute must be a letter, then letters, digits, _ and -"
                 )
-            found.append((name, _converted(_single(values), Value)))
-    if len(found) > MOST_VALUES:
+            found += [(name, _converted(value, Value)) for value in _several(values)]
+    if len(by_name) > MOST_VALUES:
         with mistakes.of(ATTRIBUTE_PREFIX):
-            raise ValueError(f"{len(found)} attributes, at most {MOST_VALUES}")
+            raise ValueError(f"{len(by_name)} attributes, at most {MOST_VALUES}")
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
 """The search: makes the request to the index, and converts the answer to a result."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from functions.search_images import cursor, filters, highlight, spelling
+from functions.search_images import cursor, facets, filters, highlight, spelling
 from functions.search_images.clauses import correctable_words, highlight_query, matching
 from functions.search_images.cursor import HitPosition
+from functions.search_images.facets import NO_FACETS, Facets, FacetValues
 from functions.search_images.fields import ATTRIBUTE_VALUE, ATTRIBUTES
 from functions.search_images.filters import Filters
 from functions.search_images.language import Query, parse_query
@@ -25,13 +26,6 @@ Sort = Literal["relevance", "newest"]
 
 # The time limit of a query. After that time, the index answers with a partial result.
 SECONDS = 2
-FACET_VALUES = 10
-# So many values of a facet come from each shard. With as few as are shown, a value that is not
-# frequent in every shard would be missing, or counted too low.
-FACET_VALUES_OF_A_SHARD = 1000
-# API Gateway accepts 10,240 bytes of address and headers, and in an address each of these bytes may
-# be three (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html).
-LONGEST_FACET_BYTES = 1000
 # The response of a function has at most 6 MB, and each quote of our JSON is escaped again in it.
 # One image has at most 256 KiB, and its highlights as HTML may have the same size.
 MOST_BYTES = 2 * 1024 * 1024
@@ -43,31 +37,6 @@ _FRAGMENTS: Mapping[str, int] = {"name": _WHOLE, ATTRIBUTE_VALUE: _WHOLE, "tags"
 _BY: Mapping[Sort, dict[str, str]] = {
     "relevance": {"_score": "desc"},
     "newest": {"arrived_at": "desc"},
-}
-
-
-def _most_frequent(path: str) -> Mapping[str, Any]:
-    """The most frequent values: twice as many as are shown, because `_counts` drops long ones.
-
-    The empty text is no value: a form sends it for a field that nobody filled in.
-    """
-    how = {"size": 2 * FACET_VALUES, "shard_size": FACET_VALUES_OF_A_SHARD, "exclude": [""]}
-    return {"terms": {"field": path, **how}}
-
-
-_FACETS: Mapping[str, Mapping[str, Any]] = {
-    "tags": _most_frequent("tags.keyword"),
-    "content_type": _most_frequent("content_type"),
-    "uploaded_by": _most_frequent("uploaded_by"),
-    "year": {
-        "date_histogram": {
-            "field": "taken_at",
-            "calendar_interval": "year",
-            # The year in UTC, from 0 to 10000. With `yyyy`, both 0 and 1 would be `0001`.
-            "format": "uuuu",
-            "min_doc_count": 1,
-        }
-    },
 }
 
 
@@ -99,25 +68,6 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 _SOURCE_FIELDS = tuple(
     name for name in Hit.__struct_fields__ if name not in {"image_id", "name_html", "highlights"}
 )
-
-
-class FacetValue(msgspec.Struct, frozen=True):
-    """A value, and the number of hits that have it."""
-
-    value: str
-    count: int
-
-
-class Facets(msgspec.Struct, frozen=True):
-    """The most frequent values of all hits, most frequent first. A search takes each as a filter.
-
-    So the empty text and texts of more than `LONGEST_FACET_BYTES` are left out.
-    """
-
-    tags: list[FacetValue]
-    content_type: list[FacetValue]
-    uploaded_by: list[FacetValue]
-    year: list[FacetValue]
 
 
 class SearchResult(msgspec.Struct, frozen=True):
@@ -161,6 +111,7 @@ def page(
     *,
     size: int,
     after: str | None = None,
+    attributes: Sequence[str] = (),
 ) -> SearchResult:
     """One page of the hits of a search.
 
@@ -173,6 +124,7 @@ def page(
         request: the search.
         size: the maximum number of hits; the page has fewer if they exceed `MOST_BYTES`.
         after: `next` of the previous page; None for the first page.
+        attributes: the names of the attributes that are facets, besides the fields.
 
     Raises:
         InvalidCursorError: `after` is not a cursor of this search.
@@ -182,29 +134,72 @@ def page(
     place = None if after is None else cursor.decode_cursor(after, request)
     query = None if request.text is None else parse_query(request.text)
     if query is not None and not shows(query.text):
-        return SearchResult(0, [], Facets([], [], [], []), None, None)
-    words = correctable_words(query) if query else ()
-    dictionary = spelling.dictionary_query(words)
-    alternatives = NO_ALTERNATIVES
+        return SearchResult(0, [], NO_FACETS, None, None)
     # All pages of a search come from the same copies of the shards: the scores of others differ a
     # little.
     ask = partial(run_query, client, alias_live, copies=cursor.digest(request))
+    body = partial(_page_query, request, query, size=size, attributes=attributes)
+    result = partial(_result, request, query, size=size, attributes=attributes)
     if place is None:
-        answer = ask(_page_query(request, query, alternatives, size) | dictionary)
-        if query and answer["hits"]["total"]["value"] < spelling.ENOUGH_HITS:
-            alternatives = spelling.alternatives(words, answer, ask)
-        if alternatives:
-            answer = ask(_page_query(request, query, alternatives, size))
-        return _result(answer, request, query, alternatives, size)
+        answer, alternatives = _corrected(ask, query, body)
+        return result(answer, alternatives)
+    alternatives = NO_ALTERNATIVES
     if query and place.corrected:
+        words = correctable_words(query)
+        dictionary = spelling.dictionary_query(words)
         answer = ask(_query(request, query, alternatives, 0) | dictionary)
         alternatives = spelling.alternatives(words, answer, ask)
     if request.sort == "relevance":
         place = _position_now(ask, _query(request, query, alternatives, 1), place)
-    body = _page_query(request, query, alternatives, size) | {
-        "search_after": [place.sort_value, place.image_id]
-    }
-    return _result(ask(body), request, query, alternatives, size)
+    begins = {"search_after": [place.sort_value, place.image_id]}
+    return result(ask(body(alternatives) | begins), alternatives)
+
+
+def facet_values(
+    client: "OpenSearch",
+    alias_live: str,
+    request: SearchRequest,
+    facet: str,
+    *,
+    containing: str,
+    size: int,
+) -> FacetValues:
+    """The values of one facet of a search, the most frequent first.
+
+    Args:
+        client: the client of the index.
+        alias_live: the alias that hides tombstones.
+        request: the search.
+        facet: the name of the facet (`facets.is_facet`).
+        containing: only values that contain this text, in any case, with or without accents.
+        size: the maximum number of values.
+
+    Raises:
+        TooSlowError: the index did not finish in time.
+        OpenSearchException: the index did not answer, or the alias does not exist.
+    """
+    query = None if request.text is None else parse_query(request.text)
+    if query is not None and not shows(query.text):
+        return FacetValues([], more=False)
+    chosen = filters.by_facet(request.filters)
+    counted = {"track_total_hits": True, "aggs": facets.aggregation(facet, containing, chosen)}
+    ask = partial(run_query, client, alias_live)
+    answer, _ = _corrected(
+        ask, query, lambda alternatives: _query(request, query, alternatives, 0) | counted
+    )
+    return facets.values_in(answer["aggregations"], facet, containing, size)
+
+
+def _corrected(
+    ask: Ask, query: Query | None, body: Callable[[Alternatives], Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], Alternatives]:
+    """The answer, with alternatives of misspelled words if few images have the typed ones."""
+    words = correctable_words(query) if query else ()
+    alternatives = NO_ALTERNATIVES
+    answer = ask({**body(alternatives), **spelling.dictionary_query(words)})
+    if query and answer["hits"]["total"]["value"] < spelling.ENOUGH_HITS:
+        alternatives = spelling.alternatives(words, answer, ask)
+    return (ask(body(alternatives)) if alternatives else answer), alternatives
 
 
 def run_query(
@@ -246,20 +241,26 @@ def _position_now(ask: Ask, request: Mapping[str, Any], place: HitPosition) -> H
 
 
 def _page_query(
-    request: SearchRequest, query: Query | None, alternatives: Alternatives, size: int
+    request: SearchRequest,
+    query: Query | None,
+    alternatives: Alternatives,
+    *,
+    size: int,
+    attributes: Sequence[str],
 ) -> dict[str, Any]:
     """The request for a page. One hit more than `size` tells whether there is a next page."""
     return _query(request, query, alternatives, size + 1) | {
         "_source": list(_SOURCE_FIELDS),
         "track_total_hits": True,
         "highlight": _highlight(query, alternatives),
-        "aggs": _FACETS,
+        "aggs": facets.aggregations(attributes, filters.by_facet(request.filters)),
     }
 
 
 def _query(
     request: SearchRequest, query: Query | None, alternatives: Alternatives, size: int
 ) -> dict[str, Any]:
+    chosen = list(filters.by_facet(request.filters).values())
     return {
         "size": size,
         "query": {
@@ -268,6 +269,8 @@ def _query(
                 "filter": [filters.NOT_DELETED, *filters.clauses(request.filters)],
             }
         },
+        # Facets count within the query. Each leaves its own filter out, so these come after it.
+        **({"post_filter": {"bool": {"filter": chosen}}} if chosen else {}),
         # The id breaks ties, so each hit has a different position.
         "sort": [_BY[request.sort], {"image_id": "asc"}],
     }
@@ -286,17 +289,18 @@ def _highlight(query: Query | None, alternatives: Alternatives) -> dict[str, Any
 
 
 def _result(
-    answer: Mapping[str, Any],
     request: SearchRequest,
     query: Query | None,
+    answer: Mapping[str, Any],
     alternatives: Alternatives,
+    *,
     size: int,
+    attributes: Sequence[str],
 ) -> SearchResult:
     raw = answer["hits"]["hits"]
     sound = [(hit, one) for one in raw[:size] if (hit := _hit(one)) is not None]
     hits = list(_filling([hit for hit, _ in sound]))
     shown = [one for _, one in sound[: len(hits)]]
-    aggregations = answer["aggregations"]
     if len(hits) < len(sound):
         last = _last_position(shown, alternatives)
     else:
@@ -305,7 +309,7 @@ def _result(
     return SearchResult(
         total=answer["hits"]["total"]["value"],
         hits=hits,
-        facets=Facets(**{name: _counts(aggregations[name]["buckets"]) for name in _FACETS}),
+        facets=facets.facets_in(answer["aggregations"], attributes),
         next=None if last is None else cursor.encode_cursor(last, request),
         did_you_mean=spelling.corrected_text(query.text, alternatives, marked) if query else None,
     )
@@ -329,23 +333,6 @@ def _filling(hits: Iterable[Hit]) -> Iterator[Hit]:
         if at and room < 0:
             return
         yield hit
-
-
-def _counts(buckets: Iterable[Mapping[str, Any]]) -> list[FacetValue]:
-    values = ((_facet_value(one), one["doc_count"]) for one in buckets)
-    counts = [
-        FacetValue(value, count)
-        for value, count in values
-        if len(value.encode()) <= LONGEST_FACET_BYTES
-    ]
-    return sorted(counts, key=lambda one: (-one.count, one.value))[:FACET_VALUES]
-
-
-def _facet_value(bucket: Mapping[str, Any]) -> str:
-    if "key_as_string" not in bucket:
-        return str(bucket["key"])
-    # The year 10000 comes as `+10000`. In an address, a plus sign is a blank.
-    return str(bucket["key_as_string"]).removeprefix("+")
 
 
 def _marked_words(hit: Mapping[str, Any]) -> Iterable[str]:

@@ -6,8 +6,9 @@ from typing import get_args
 
 import click
 
+from functions.search_images.facets import ATTRIBUTE_PREFIX, Facets
 from functions.search_images.invalid import InvalidParametersError
-from functions.search_images.search import Facets, SearchResult, Sort
+from functions.search_images.search import SearchResult, Sort
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.options import examples, json_option
 from lockstep.console.terminal import answers, highlighted, print_json, print_table
@@ -153,10 +154,17 @@ def show_search(found: SearchResult, *, first: int = 1, facets: bool = False) ->
 
 
 def _show_facets(facets: Facets) -> None:
+    by_name = {
+        "tag": facets.tags,
+        "content_type": facets.content_type,
+        "uploaded_by": facets.uploaded_by,
+        **{f"{ATTRIBUTE_PREFIX}{name}": values for name, values in facets.attributes.items()},
+        "year": facets.year,
+    }
     rows = [
-        [field, printable(one.value), f"{one.count:,}"]
-        for field in Facets.__struct_fields__
-        for one in getattr(facets, field)
+        [name, printable(one.value), f"{one.count:,}"]
+        for name, values in by_name.items()
+        for one in values
     ]
     if rows:
         print_table(["facet", "value", " images"], rows)

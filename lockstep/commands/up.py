@@ -1,6 +1,7 @@
 """`lockstep up` and `lockstep down`: start and stop the whole system on this machine."""
 
 import datetime as dt
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,9 +31,12 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.shipped import TABLESTORE_TEMPLATE, TEMPLATE, shipped
 from lockstep.stack.stack import IndexFrom, Stack
 from lockstep.web.addresses import HOST, check_address
+from shared.event import ATTRIBUTE_NAME_PATTERN
 
 # Each shard can keep one worker process of each function busy.
 SHARDS = 2
+# As in template.yaml.
+MOST_FACETS = 10
 ROUTES: Mapping[str, IndexFrom] = {
     "kinesis": "Kinesis",
     "dynamodb-streams": "DynamoDBStreams",
@@ -57,6 +61,15 @@ index_from_option = click.option(
 )
 
 
+def _facets(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    facets = tuple(dict.fromkeys(given))
+    if wrong := next((one for one in facets if not re.match(ATTRIBUTE_NAME_PATTERN, one)), None):
+        raise click.BadParameter(f"{wrong}: a name is a letter, then letters, digits, _ and -")
+    if len(facets) > MOST_FACETS:
+        raise click.BadParameter(f"{len(facets)} attributes, at most {MOST_FACETS}")
+    return facets
+
+
 @click.command(
     "up",
     epilog=examples(
@@ -64,6 +77,7 @@ index_from_option = click.option(
         "lockstep up --detach",
         "lockstep up --fresh --shards 4",
         "lockstep up --audit-every 1d",
+        "lockstep up --facet artist --facet medium",
         "lockstep up --replicate-to tablestore",
     ),
 )
@@ -90,6 +104,15 @@ index_from_option = click.option(
 )
 @index_shards_option
 @index_from_option
+@click.option(
+    "--facet",
+    "facets",
+    multiple=True,
+    callback=_facets,
+    metavar="ATTRIBUTE",
+    help="Show the values of this attribute as a facet of the search, for example artist. Up to "
+    f"{MOST_FACETS} times.",
+)
 @click.option(
     "--table",
     metavar="TABLE",
@@ -120,6 +143,7 @@ def up_command(
     index_shards: int,
     index_from: str,
     *,
+    facets: tuple[str, ...],
     table: str | None,
     audit_every: dt.timedelta | None,
     replicate_to: str | None,
@@ -141,6 +165,7 @@ def up_command(
         words = ["--listen", host, "--shards", str(shards), "--index-from", index_from]
         words += ["--index-shards", str(index_shards)]
         words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
+        words += [word for facet in facets for word in ("--facet", facet)]
         words += ["--table", table] if table else []
         words += ["--replicate-to", replicate_to] if replicate_to else []
         if audit_every is not None:
@@ -176,7 +201,10 @@ def up_command(
         console=answers,
         fresh=fresh,
         names=ResourceNames(
-            index_from=route, index_shards=index_shards, **({"table": table} if table else {})
+            index_from=route,
+            index_shards=index_shards,
+            search_facets=facets,
+            **({"table": table} if table else {}),
         ),
     )
 

@@ -44,7 +44,7 @@ type Services = Callable[[Path], Sequence[Service]]
 
 @dataclass(frozen=True, slots=True)
 class ResourceNames:
-    """The names of a local stack's resources, what feeds its index, and its number of shards.
+    """The names of a local stack's resources, what feeds its index, its shards and facets.
 
     The names of the replica count only for a stack that has one.
     """
@@ -59,6 +59,7 @@ class ResourceNames:
     region: str = LOCAL_REGION
     index_from: IndexFrom = "Kinesis"
     index_shards: int = 1
+    search_facets: tuple[str, ...] = ()
 
 
 def servers(
@@ -192,6 +193,7 @@ def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service])
         changes_stream=names.changes_stream,
         table_mapping=mapping_uuid(TABLE_CONSUMER, stream_arn(names.stream, names.region)),
         index_settings=IndexSettings(names.index_shards, AS_MANY_AS_FIT, REFRESH_INTERVAL),
+        search_facets=names.search_facets,
         replica=LocalReplica(names.replica_table, names.replica_bucket)
         if TABLESTORE in at
         else None,

@@ -20,6 +20,7 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
         "INDEX_ALIAS": stack.index,
         "TABLE_CHANGES_STREAM": stack.changes_stream or None,
         "LIVE_ALIAS": stack.live,
+        "SEARCH_FACETS": ",".join(stack.search_facets) or None,
         "AWS_ENDPOINT_URL_DYNAMODB": stack.endpoints.dynamodb,
         "AWS_ENDPOINT_URL_S3": stack.endpoints.s3,
     }
@@ -42,6 +43,7 @@ _NEEDED = {
         "OPENSEARCH_SIGNING",
         "LIVE_ALIAS",
         "TABLE_NAME",
+        "SEARCH_FACETS",
         "AWS_ENDPOINT_URL_DYNAMODB",
     ),
     "WriteToDynamodb": (

@@ -83,8 +83,9 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name of the rule in CloudWatch that counts the records of each shard; None if there is none.
     `log_groups` maps each consumer to its log group; a local stack, and stacks of earlier releases,
     have none. `log_hash_secret` is the ARN of the secret with which the logs hash the ids of
-    images; empty: the logs have the ids. `replica` is the replica of a local stack; None if it has
-    none. The replica of a deployed stack is a stack of its own.
+    images; empty: the logs have the ids. `search_facets` names the attributes that are facets of
+    the search. `replica` is the replica of a local stack; None if it has none. The replica of a
+    deployed stack is a stack of its own.
     """
 
     endpoints: Endpoints
@@ -106,6 +107,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shard_rule: str | None = None
     log_groups: dict[str, str] = {}
     log_hash_secret: str = ""
+    search_facets: tuple[str, ...] = ()
     replica: LocalReplica | None = None
 
     @property
@@ -247,6 +249,7 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
                 if output in outputs
             },
             log_hash_secret=outputs.get("LogHashSecretArn", ""),
+            search_facets=tuple(filter(None, outputs.get("SearchFacets", "").split(","))),
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"

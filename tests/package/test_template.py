@@ -829,7 +829,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     named |= {found.changes_stream, str(found.endpoints.search), *found.functions.values()}
     named |= {found.table_mapping, str(found.definition_sha256), str(found.metrics_namespace)}
     named |= {str(found.shard_rule)}
-    named |= {found.log_hash_secret, *found.log_groups.values()}
+    named |= {found.log_hash_secret, *found.search_facets, *found.log_groups.values()}
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
     assert found.index_settings == IndexSettings(5, "auto", "1s")

@@ -108,6 +108,7 @@ CHOICES = (
     Choice({"SearchAudience": "client-1,client-2"}, _TOKENS),
     *_alone(SearchOrigins="https://one.example,https://two.example"),
     *_alone(SearchRatePerSecond="100", SearchBurst="200"),
+    *_alone(SearchFacets="artist,medium"),
     Choice(_DASHBOARDS),
     Choice({"OperatorRoleArn": f"{_ROLE}operator"}, _DASHBOARDS),
     Choice({"AuditorRoleArn": f"{_ROLE}auditor"}, _DASHBOARDS),

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
+from functions.search_images.facets import ATTRIBUTE_PREFIX
 from functions.search_images.invalid import ParameterProblem
 from functions.search_images.links import TEXT, Pairs, without
 from functions.search_images.page.rendering import render
-from functions.search_images.parameters import ATTRIBUTE_PREFIX
 
 # Title and advice for each status. Without advice, the page shows the detail of the problem.
 _PROBLEMS: Mapping[HTTPStatus, tuple[str, str]] = {

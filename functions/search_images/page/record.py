@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import UNSET
 
+from functions.search_images.facets import ATTRIBUTE_PREFIX
 from functions.search_images.links import (
     IMAGE,
     LABELS,
@@ -16,7 +17,6 @@ from functions.search_images.links import (
 )
 from functions.search_images.page.picture import on_the_web
 from functions.search_images.page.rendering import page_title, render
-from functions.search_images.parameters import ATTRIBUTE_PREFIX
 from functions.search_images.record import ImageRecord
 from functions.search_images.visible import shown
 from shared.event import Image

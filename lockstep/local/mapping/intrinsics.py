@@ -42,8 +42,9 @@ class Resolver:
 
     Resources are identified by their types: every Kinesis stream is the stack's stream, except
     `TableChangesStream`, which carries the table's changes, and every bucket is the stack's, except
-    that of the replica. The parameters `OpenSearchEndpoint`, `OpenSearchSigning`, `IndexAlias` and
-    `IndexFrom` are the stack's, others have the given values; all others have their defaults.
+    that of the replica. The parameters `OpenSearchEndpoint`, `OpenSearchSigning`, `IndexAlias`,
+    `IndexFrom` and `SearchFacets` are the stack's, others have the given values; all others have
+    their defaults.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Resolver:
             "OpenSearchSigning": stack.opensearch_signing,
             "IndexAlias": stack.index,
             "IndexFrom": stack.index_from,
+            "SearchFacets": ",".join(stack.search_facets),
             **parameters,
         }
         self._parameters = {

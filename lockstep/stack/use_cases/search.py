@@ -30,7 +30,14 @@ def search(
     """
     first, after = 1, None
     while True:
-        found = page(clients.opensearch, clients.stack.live, request, size=size, after=after)
+        found = page(
+            clients.opensearch,
+            clients.stack.live,
+            request,
+            size=size,
+            after=after,
+            attributes=clients.stack.search_facets,
+        )
         number -= 1
         if number == 0:
             return FoundPage(first, found)

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from functions.search_images.cursor import InvalidCursorError
+from functions.search_images.facets import FacetValue
 from functions.search_images.filters import Filters
 from functions.search_images.search import (
-    FacetValue,
     SearchRequest,
     SearchResult,
     TooSlowError,

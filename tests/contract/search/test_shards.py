@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from opensearchpy import OpenSearch
 
+from functions.search_images.facets import FACET_VALUES, FacetValue
 from functions.search_images.search import (
-    FACET_VALUES,
-    FacetValue,
     SearchRequest,
     SearchResult,
     page,

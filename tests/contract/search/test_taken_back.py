@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from opensearchpy import OpenSearch
 
 from functions.search_images.api import Api, Stores
-from functions.search_images.search import FACET_VALUES, LONGEST_FACET_BYTES
+from functions.search_images.facets import FACET_VALUES, LONGEST_FACET_BYTES
 from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.index import ensure_index
 from lockstep.local.gateway.event import event

@@ -42,6 +42,7 @@ OUTPUTS = {
     "WriteToDynamodbLogName": "l1",
     "WriteToEsLogName": "l2",
     "LogHashSecretArn": "the-secret",
+    "SearchFacets": "artist,medium",
 }
 LOCAL = Stack(
     endpoints=Endpoints("http://k", "http://d", "http://o", "http://s"),
@@ -87,6 +88,7 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
         index_settings=IndexSettings(5, "auto", "500ms"),
         log_groups={"write_to_dynamodb": "l1", "write_to_es": "l2"},
         log_hash_secret="the-secret",
+        search_facets=("artist", "medium"),
     )
     assert found.live == "images-live"
 
@@ -95,12 +97,13 @@ def test_a_deployed_stack_is_found_through_its_outputs() -> None:
 def test_a_stack_of_an_earlier_release_has_its_index_fed_from_kinesis() -> None:
     later = {"IndexFrom", "TableChangesStreamName", "HorizonDays"}
     later |= {"IndexShards", "IndexReplicas", "RefreshInterval"}
-    later |= {"WriteToDynamodbLogName", "WriteToEsLogName", "LogHashSecretArn"}
+    later |= {"WriteToDynamodbLogName", "WriteToEsLogName", "LogHashSecretArn", "SearchFacets"}
     deploy("lockstep", {name: value for name, value in OUTPUTS.items() if name not in later})
     found = read_deployed(boto3.client("cloudformation", REGION), "lockstep", REGION)
     assert (found.index_from, found.changes_stream, found.horizon_days) == ("Kinesis", "", 0)
     assert found.index_settings == IndexSettings()
     assert (found.log_groups, found.log_hash_secret) == ({}, "")
+    assert found.search_facets == ()
 
 
 @mock_aws

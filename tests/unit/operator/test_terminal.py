@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.search_images.search import Facets, Hit, SearchResult
+from functions.search_images.facets import Facets
+from functions.search_images.search import Hit, SearchResult
 from lockstep.commands.search import show_search
 from lockstep.console.terminal import cut, highlighted, print_json, print_table
 from lockstep.console.text import CONTROLS, printable, told_apart

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.search_images.filters import Filters, clauses, instant
+from functions.search_images.filters import Filters, by_facet, clauses, instant
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,29 @@ def test_whatever_comes_is_a_moment_or_refused(text: str) -> None:
     assert len(found) <= len("1979-05-31T12:00:00.123456+00:00")
 
 
-def test_values_of_one_field_are_one_of_them_tags_and_attributes_all_of_them() -> None:
+def test_an_image_has_all_tags_and_one_value_of_each_other_facet() -> None:
     assert clauses(Filters()) == []
-    assert clauses(
-        Filters(tags=("a", "b"), uploaded_by=("u", "v"), min_width=5, max_height=0, taken_to="t")
-    ) == [
+    assert by_facet(Filters()) == {}
+    several = Filters(
+        tags=("a", "b"),
+        uploaded_by=("u", "v"),
+        attributes=(("artist", "x"), ("artist", "y")),
+        min_width=5,
+        max_height=0,
+        taken_to="t",
+    )
+    assert clauses(several) == [
         {"term": {"tags.keyword": "a"}},
         {"term": {"tags.keyword": "b"}},
-        {"terms": {"uploaded_by": ("u", "v")}},
-        {"range": {"taken_at": {"lte": "t"}}},
         {"range": {"width": {"gte": 5}}},
         {"range": {"height": {"lte": 0}}},
     ]
+    found = by_facet(several)
+    assert found.pop("attr.artist")["nested"]["query"]["bool"]["filter"] == [
+        {"term": {"attributes.name": "artist"}},
+        {"terms": {"attributes.value.keyword": ["x", "y"]}},
+    ]
+    assert found == {
+        "uploaded_by": {"terms": {"uploaded_by": ("u", "v")}},
+        "year": {"range": {"taken_at": {"lte": "t"}}},
+    }

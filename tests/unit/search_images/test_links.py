@@ -9,12 +9,13 @@ from urllib.parse import urlencode
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.search_images.facets import Facets, FacetValue
 from functions.search_images.links import LONGEST_CHOICE, LONGEST_QUERY, Pairs, pairs_in
 from functions.search_images.page.record import record_page
 from functions.search_images.page.results import results_page
 from functions.search_images.parameters import MOST_VALUES, images_request
 from functions.search_images.record import ImageRecord
-from functions.search_images.search import Facets, FacetValue, Hit, SearchResult
+from functions.search_images.search import Hit, SearchResult
 from shared.event import Image
 
 VALUES = st.text(min_size=1, max_size=8) | st.sampled_from(
@@ -60,9 +61,8 @@ def page(pairs: Pairs, **facets: list[FacetValue]) -> Read:
     hit = Hit(
         image_id="i-1", version=1, name="n", name_html="n", highlights={}, tags=[], attributes={}
     )
-    found = SearchResult(
-        9, [hit], Facets(**{name: facets.get(name, []) for name in names}), "c", None
-    )
+    counts = [facets.get(name, []) for name in names]
+    found = SearchResult(9, [hit], Facets(counts[0], counts[1], counts[2], counts[3]), "c", None)
     return Read(results_page(pairs, found))
 
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import pytest
 
+from functions.search_images.facets import Facets, FacetValue
 from functions.search_images.links import Pairs
 from functions.search_images.page.picture import on_the_web, placeholder
 from functions.search_images.page.problem import problem_page
@@ -19,7 +20,7 @@ from functions.search_images.page.rendering import HEADERS, POLICY
 from functions.search_images.page.results import highlighted, results_page
 from functions.search_images.parameters import MOST_VALUES
 from functions.search_images.record import ImageRecord
-from functions.search_images.search import Facets, FacetValue, Hit, SearchResult
+from functions.search_images.search import Hit, SearchResult
 from shared.event import Image
 
 NO_FACETS = Facets([], [], [], [])
@@ -318,7 +319,7 @@ class TestSafety:
             taken_at=HOSTILE,
             url="https://x/" + HOSTILE,
         )
-        counts = [FacetValue(HOSTILE, 1)]
+        counts, one = [FacetValue(HOSTILE, 1)], [FacetValue("x", 1)]
         pairs = [(name, HOSTILE) for name in ("q", "tag", "cursor", HOSTILE)]
         facets = Facets(counts, counts, counts, counts)
         harmless = shown(
@@ -331,7 +332,7 @@ class TestSafety:
             ),
             next="x",
             did_you_mean="x",
-            facets=Facets(*[[FacetValue("x", 1)]] * 4),
+            facets=Facets(one, one, one, one),
         )
         page = shown(pairs, hostile, next=HOSTILE, did_you_mean=HOSTILE, facets=facets)
         assert _shape(page) == _shape(harmless)
