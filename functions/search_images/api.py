@@ -26,8 +26,9 @@ from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, Requ
 from functions.search_images.cursor import InvalidCursorError
 from functions.search_images.facets import FACET_NAMES, FacetValues, is_facet
 from functions.search_images.invalid import InvalidParametersError, ParameterProblem
-from functions.search_images.links import IMAGE, pairs_in, query_of, value_of
+from functions.search_images.links import CURSOR, IMAGE, Pairs, pairs_in, value_of, without
 from functions.search_images.parameters import (
+    ImagesParameters,
     NoParameters,
     SuggestParameters,
     facet_request,
@@ -50,6 +51,8 @@ from shared.event import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
+    from functions.search_images.page.paging import ResultPlace
 
 type ApiResponse = Response[str]
 
@@ -137,29 +140,65 @@ class Api:
         return str(self._resolver.current_event.raw_query_string or "")
 
     def _page(self) -> ApiResponse:
-        from functions.search_images.page.record import record_page
-        from functions.search_images.page.results import results_page
-
         pairs = pairs_in(self._query())
         image_id = value_of(pairs, IMAGE)
-        if image_id is None:
-            return _html(results_page(pairs, self._found(query_of(pairs))))
+        return self._results(pairs) if image_id is None else self._one(pairs, image_id)
+
+    def _results(self, pairs: Pairs) -> ApiResponse:
+        from functions.search_images.page.paging import last_start, numbers, search_query
+        from functions.search_images.page.results import results_page
+
+        start = numbers(pairs).start
+        what, given = images_request(search_query(pairs))
+        found = self._hits(what, given, skip=start - 1)
+        if found.total and not found.hits:  # images are gone since this link was made
+            start = last_start(found.total, given.size)
+            found = self._hits(what, given, skip=start - 1)
+        return _html(results_page(pairs, found, start, given.size))
+
+    def _one(self, pairs: Pairs, image_id: str) -> ApiResponse:
+        from functions.search_images.page.record import record_page
+
         kept = self._kept(image_id)
-        return _no_such_image() if kept is None else _html(record_page(pairs, kept))
+        if kept is None:
+            return _no_such_image()
+        return _html(record_page(pairs, kept, self._place(pairs, image_id)))
+
+    def _place(self, pairs: Pairs, image_id: str) -> "ResultPlace | None":
+        """The place of an image in a search. The record does not depend on it."""
+        from functions.search_images.page.paging import AROUND, numbers, place, search_query
+
+        at = numbers(pairs).at
+        if at is None:
+            return None
+        try:
+            what, given = images_request(search_query(without(pairs, CURSOR)))
+            first = max(1, at - AROUND - 1)
+            around = msgspec.structs.replace(given, size=2 * AROUND + 3)
+            found = self._hits(what, around, skip=first - 1)
+        except InvalidParametersError:
+            return None
+        except (OpenSearchException, TooSlowError) as error:
+            self._log.error("no place among the results", extra={"cause": repr(error)})
+            return None
+        return place(pairs, image_id, found, first, given.size)
 
     def _images(self) -> ApiResponse:
         return _json(self._found(self._query()))
 
     def _found(self, query: str) -> SearchResult:
-        what, found = images_request(query)
-        after = found.cursor if isinstance(found.cursor, str) else None
+        return self._hits(*images_request(query))
+
+    def _hits(self, what: SearchRequest, given: ImagesParameters, *, skip: int = 0) -> SearchResult:
+        after = given.cursor if isinstance(given.cursor, str) else None
         stores = self._stores()
         return page(
             stores.index,
             stores.alias_live,
             what,
-            size=found.size,
+            size=given.size,
             after=after,
+            skip=skip,
             attributes=self._attributes,
         )
 

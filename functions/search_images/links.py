@@ -20,6 +20,8 @@ from functions.search_images.visible import shown
 type Pairs = Sequence[tuple[str, str]]
 
 TEXT, SORT, CURSOR, IMAGE = "q", "sort", "cursor", "image"
+# The number of the first result of a page, and of a record among the results.
+START, AT = "start", "at"
 # The labels of parameters on the page. The label of an attribute is its name.
 LABELS: Mapping[str, str] = {
     "tag": "Tag",
@@ -34,8 +36,8 @@ LABELS: Mapping[str, str] = {
 }
 # The filter of a year is a range from its first to its last day.
 YEAR = ("taken_from", "taken_to")
-NOT_FILTERS = {TEXT, SORT, CURSOR, IMAGE, "size"}
-_KNOWN = {*ImagesParameters.__struct_fields__, IMAGE}
+NOT_FILTERS = {TEXT, SORT, CURSOR, IMAGE, START, AT, "size"}
+_KNOWN = {*ImagesParameters.__struct_fields__, IMAGE, START, AT}
 # The filters of a form, encoded as a query string: a form changes line breaks, HTML drops U+0000.
 PACKED = "filters"
 _CHANGED_BY_A_FORM = re.compile(r"[\r\n\0]")

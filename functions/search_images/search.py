@@ -30,6 +30,10 @@ SECONDS = 2
 # One image has at most 256 KiB, and its highlights as HTML may have the same size.
 MOST_BYTES = 2 * 1024 * 1024
 
+# A search by number reaches so many hits: `index.max_result_window` of the index. A cursor reaches
+# all of them.
+DEEPEST = 10_000
+
 HIGHLIGHTED = ("name", "description", "tags", ATTRIBUTE_VALUE)
 _WHOLE = 0  # `number_of_fragments: 0` highlights the whole value
 _FRAGMENTS: Mapping[str, int] = {"name": _WHOLE, ATTRIBUTE_VALUE: _WHOLE, "tags": _WHOLE}
@@ -112,6 +116,7 @@ def page(
     size: int,
     after: str | None = None,
     attributes: Sequence[str] = (),
+    skip: int = 0,
 ) -> SearchResult:
     """One page of the hits of a search.
 
@@ -125,6 +130,8 @@ def page(
         size: the maximum number of hits; the page has fewer if they exceed `MOST_BYTES`.
         after: `next` of the previous page; None for the first page.
         attributes: the names of the attributes that are facets, besides the fields.
+        skip: without `after`, how many hits come before the page. Together with `size`, less than
+            `DEEPEST`.
 
     Raises:
         InvalidCursorError: `after` is not a cursor of this search.
@@ -141,7 +148,7 @@ def page(
     body = partial(_page_query, request, query, size=size, attributes=attributes)
     result = partial(_result, request, query, size=size, attributes=attributes)
     if place is None:
-        answer, alternatives = _corrected(ask, query, body)
+        answer, alternatives = _corrected(ask, query, lambda words: body(words) | {"from": skip})
         return result(answer, alternatives)
     alternatives = NO_ALTERNATIVES
     if query and place.corrected:

@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from functions.search_images.facets import ATTRIBUTE_PREFIX
 from functions.search_images.links import (
+    AT,
     IMAGE,
     LABELS,
     Pairs,
@@ -15,6 +16,7 @@ from functions.search_images.links import (
     same_value_href,
     without,
 )
+from functions.search_images.page.paging import ResultPlace
 from functions.search_images.page.picture import on_the_web
 from functions.search_images.page.rendering import page_title, render
 from functions.search_images.record import ImageRecord
@@ -38,10 +40,16 @@ class Section(msgspec.Struct, frozen=True):
     facts: list[Fact]
 
 
-def record_page(pairs: Pairs, record: ImageRecord) -> str:
-    """The page of one image's record, with a link back to the results."""
+def record_page(pairs: Pairs, record: ImageRecord, place: ResultPlace | None = None) -> str:
+    """The page of one image's record.
+
+    Args:
+        pairs: the request's parameters. If they have a search, there is a link back to it.
+        record: the record.
+        place: its place among the results of that search, if it is known.
+    """
     image = record.image
-    before = without(pairs, IMAGE)
+    before = without(pairs, IMAGE, AT)
     tags = () if image.tags is UNSET else image.tags
     return render(
         "record",
@@ -49,7 +57,8 @@ def record_page(pairs: Pairs, record: ImageRecord) -> str:
         title=page_title(shown(image.name)),
         name=shown(image.name),
         record=record,
-        back=href(before) if before else None,
+        place=place,
+        back=place.back if place else href(before) if before else None,
         tags=[Fact("Tag", shown(tag), same_value_href("tag", tag)) for tag in dict.fromkeys(tags)],
         sections=[section for section in _sections(record) if section.facts],
     )

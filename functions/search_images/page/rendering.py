@@ -13,7 +13,17 @@ from typing import Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from functions.search_images.links import CURSOR, IMAGE, TEXT, Pairs, form_fields, value_of, without
+from functions.search_images.links import (
+    AT,
+    CURSOR,
+    IMAGE,
+    START,
+    TEXT,
+    Pairs,
+    form_fields,
+    value_of,
+    without,
+)
 from functions.search_images.page.picture import on_the_web, placeholder
 
 _HERE = Path(__file__).parent
@@ -35,7 +45,7 @@ def render(view: Literal["results", "record", "problem"], pairs: Pairs, **shown:
         pairs=pairs,
         text=query_text(pairs),
         # The form keeps the filters for a new search.
-        kept=form_fields(without(pairs, TEXT, CURSOR, IMAGE)),
+        kept=form_fields(without(pairs, TEXT, CURSOR, START, IMAGE, AT)),
         **shown,
     )
 

@@ -10,9 +10,11 @@ from msgspec import UnsetType
 
 from functions.search_images.highlight import EMPHASIS
 from functions.search_images.links import (
+    AT,
     CURSOR,
     IMAGE,
     NOT_FILTERS,
+    START,
     TEXT,
     Link,
     Pairs,
@@ -24,6 +26,7 @@ from functions.search_images.links import (
     sorts,
     without,
 )
+from functions.search_images.page.paging import LAST_START, PAGE_SIZE, paging
 from functions.search_images.page.rendering import page_title, query_text, render
 from functions.search_images.search import Hit, SearchResult
 from functions.search_images.visible import shown
@@ -57,30 +60,36 @@ class Card(msgspec.Struct, frozen=True):
     foot: list[str]
 
 
-def results_page(pairs: Pairs, found: SearchResult) -> str:
+def results_page(pairs: Pairs, found: SearchResult, start: int = 1, size: int = PAGE_SIZE) -> str:
     """The page with the results of a search.
 
     Args:
         pairs: the request's parameters.
         found: the result.
+        start: the number of its first hit. With a cursor, it has no meaning.
+        size: the size of a page.
     """
     text = query_text(pairs)
-    here = without(pairs, CURSOR)
+    here = without(pairs, CURSOR, START, AT)
+    pages = paging(pairs, found, start, size)
     meant = found.did_you_mean
     named = page_title(text) if text else "Find images"
+    which = pages.numbers if start > 1 and pages.numbers else f"{found.total:,}"
     return render(
         "results",
         pairs,
-        title=f"{found.total:,} found: {named}" if pairs else named,
+        title=f"{which} found: {named}" if pairs else named,
         found=found,
-        cards=[_card(pairs, hit) for hit in found.hits],
+        pages=pages,
+        cards=[
+            _card(_record_pairs(pairs, None if pages.first is None else pages.first + at), hit)
+            for at, hit in enumerate(found.hits)
+        ],
         facets=list(facets(here, found)),
         chips=list(chips(here)),
         without_filters=href(pair for pair in here if pair[0] in NOT_FILTERS),
         sorts=sorts(here) if text else [],
         meant=None if meant is None else Link(meant, href_with(here, TEXT, meant)),
-        first=href(here) if len(here) < len(pairs) else None,
-        next=None if found.next is None else href_with(here, CURSOR, found.next),
     )
 
 
@@ -91,6 +100,13 @@ def highlighted(safe: str) -> Markup:
         Markup("<mark>{}</mark>").format(piece) if position % 2 else escape(piece)
         for position, piece in enumerate(pieces)
     )
+
+
+def _record_pairs(pairs: Pairs, at: int | None) -> Pairs:
+    """The parameters of a record's page: the search, and the number of the record in it."""
+    if at is None or at > LAST_START:
+        return pairs
+    return [*without(pairs, AT), (AT, str(at))]
 
 
 def _card(pairs: Pairs, hit: Hit) -> Card:
