@@ -255,8 +255,9 @@ bugs: $(venv)/dev.done ## Print the seeded bugs, each with the first history tha
 relevance: $(venv)/dev.done ## Measure how well the search finds the expected images; ACCEPT=yes accepts the figures; NAMES=yes: only made-up names; SHARDS=N: shards of the index.
 	$(bin)/python -m tools.relevance $(if $(filter yes,$(ACCEPT)),--accept) $(if $(filter yes,$(NAMES)),--names) $(if $(SHARDS),--shards $(SHARDS))
 
-screenshots: $(venv)/dev.done ## Take the screenshots of the search page for the documentation.
+screenshots: $(venv)/dev.done ## Take the screenshots of the search page and of a report for the documentation.
 	$(bin)/python -m tools.screenshots
+	$(bin)/python -m tools.report_screenshot
 
 template: $(venv)/dev.done $(tools)/checkov.done ## Lint the template in each combination of parameters that matters, in some minutes, and print a table; run checkov (190 MB).
 	$(bin)/python -m tools.template

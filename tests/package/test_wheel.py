@@ -178,6 +178,8 @@ def test_a_bare_installation_serves_a_running_stack(
     lockstep("put", "-", given=msgspec.json.encode(image_event("T1")).decode())
     lockstep("status", "--wait", "600")
     assert msgspec.json.decode(lockstep("audit", "--json"))["result"] == "equal"
+    lockstep("audit", "--html", "audit.html")
+    assert "are equal" in (project / "audit.html").read_text("utf-8")
     assert "T1" in lockstep("search", image_event("T1")["image"]["name"])
     lockstep("purge")
     lockstep("rebuild")

@@ -1,6 +1,7 @@
 """What `lockstep audit` writes down, and how it ends."""
 
 import io
+import os
 from pathlib import Path
 
 import click
@@ -82,6 +83,27 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_read(state: 
         assert_one_line(result, str(file))
 
 
+def test_an_html_report_that_cannot_be_written_is_told_before_anything_is_read(
+    state: Path,
+) -> None:
+    pipe = state / "pipe"
+    os.mkfifo(pipe)
+    for file, said in (
+        (state / "nowhere" / "audit.html", "nowhere"),
+        (state, "is a directory"),
+        (pipe, "not a regular file"),
+    ):
+        assert_one_line(lockstep("audit", "--html", file, "--state", state), said)
+
+
+def test_an_html_report_of_before_stays_if_the_audit_does_not_end(state: Path) -> None:
+    file = state / "audit.html"
+    file.write_text("before")
+    assert lockstep("audit", "--html", file, "--state", state).exit_code == 2
+    assert file.read_text() == "before"
+    assert sorted(one.name for one in state.iterdir()) == ["audit.html", "stack.json"]
+
+
 def test_a_report_holds_no_differences_of_an_audit_before(state: Path) -> None:
     file = state / "report"
     file.write_text("before")
@@ -98,6 +120,11 @@ def test_a_report_holds_no_differences_of_an_audit_before(state: Path) -> None:
             ["--repair", "--index-wins", "FILE", "--report", "FILE"],
             "remove --report: an answer reads",
         ),
+        (
+            ["--repair", "--index-wins", "FILE", "--html", "FILE"],
+            "remove --html: it reports an audit",
+        ),
+        (["--report", "FILE", "--html", "FILE"], "different files"),
         (["--repair", "--kind", "removal"], "--kind requires"),
         (["--repair", "--table-wins", "FILE", "--kind", "removals"], "'removals' is not one of"),
         (["--repair", "--table-wins", "nowhere"], "does not exist"),

@@ -1,0 +1,123 @@
+"""Renders a report as one HTML file: no script, nothing from elsewhere.
+
+The template escapes all text from the stores. In addition, the policy in the file allows only the
+style of the template, by its hash.
+"""
+
+import base64
+import datetime as dt
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+from jinja2 import Environment, StrictUndefined
+
+from lockstep.console.text import counted
+from lockstep.reports.content import ReportContent, differing, verdict
+from lockstep.reports.gathering import EXAMPLES
+from lockstep.reports.sides import readable
+from lockstep.reports.words import ACTIONS, AHEAD, KINDS
+from shared.rfc3339 import rfc3339
+
+# Nobody reads more rows than this; `--json` has all.
+MOST_ROWS = 20
+# The heights of bars, in units of the drawing.
+_TALLEST, _SMALLEST = 30, 1.5
+
+_TEMPLATE = Path(__file__).with_name("page.html").read_text("utf-8")
+
+
+class _Drawn(msgspec.Struct, frozen=True):
+    """A bar of a timeline, as a rectangle."""
+
+    x: float
+    y: float
+    height: float
+
+
+class _KindOverTime(msgspec.Struct, frozen=True):
+    """One kind of difference over time: the bars that are not empty; `most` is the tallest one."""
+
+    kind: str
+    bars: Sequence[_Drawn]
+    most: int
+    summary: str
+
+
+def html_of(content: ReportContent) -> bytes:
+    """The report as an HTML file, in UTF-8."""
+    after = None if content.after is None else verdict(content.after)
+    return _template.render(
+        content=content,
+        policy=_POLICY,
+        verdict=verdict(content.audit),
+        after=after,
+        largest=max((count for _, count in content.kinds), default=1),
+        counts=dict(content.kinds),
+        differing=differing(content.audit),
+        lines=list(_lines(content)),
+        examples=[
+            (kind, list(some)) for kind, some in groupby(content.examples, lambda one: one.kind)
+        ],
+        meanings=KINDS,
+        actions=ACTIONS,
+        ahead=AHEAD,
+        most_examples=EXAMPLES,
+        most_rows=MOST_ROWS,
+        tallest=_TALLEST,
+    ).encode()
+
+
+def _lines(content: ReportContent) -> Iterator[_KindOverTime]:
+    for kind, _ in content.kinds:
+        counts = [bar.counts.get(kind, 0) for bar in content.bars]
+        if not any(counts):
+            continue
+        most = max(counts)
+        peak = content.bars[counts.index(most)].begins
+        yield _KindOverTime(
+            kind,
+            [_drawn(at, count / most) for at, count in enumerate(counts) if count],
+            most,
+            f"{kind}: {counted(sum(counts), 'image')}, most from {_time(peak)}: {most:,}",
+        )
+
+
+def _drawn(at: int, share: float) -> _Drawn:
+    """A bar; the smallest one is seen, too."""
+    height = round(max(_TALLEST * share, _SMALLEST), 2)
+    return _Drawn(round(at + 0.1, 2), _TALLEST - height, height)
+
+
+def _time(at: dt.datetime) -> str:
+    return rfc3339(at, "seconds")
+
+
+def _period(width: dt.timedelta) -> str:
+    """A period in words: `1 hour`, `7 days`."""
+    seconds = int(width.total_seconds())
+    for unit, size in (("day", 86_400), ("hour", 3600)):
+        if seconds >= size:
+            return counted(seconds // size, unit)
+    return counted(seconds // 60, "minute")
+
+
+def _environment() -> Environment:
+    made = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters |= {"readable": readable, "time": _time, "period": _period}
+    return made
+
+
+def _style_hash() -> str:
+    (style,) = re.findall(r"<style>(.*?)</style>", _TEMPLATE, re.DOTALL)
+    digest = hashlib.sha256(style.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+_POLICY = f"default-src 'none'; style-src {_style_hash()}; base-uri 'none'; form-action 'none'"
+_template = _environment().from_string(_TEMPLATE)
