@@ -19,6 +19,7 @@ from tests.made_pictures import (
     RATIONAL,
     SHORT,
     UNDEFINED,
+    Directory,
     alternatives,
     bag,
     chunk,
@@ -37,7 +38,7 @@ DESCRIPTION, MAKE, MODEL, ORIENTATION, ARTIST = 0x10E, 0x10F, 0x110, 0x112, 0x13
 TAKEN, OFFSET, FRACTION, COMMENT = 0x9003, 0x9011, 0x9291, 0x9286
 TITLE, KEYWORD, DATE, TIME, AUTHOR, CAPTION = 5, 25, 55, 60, 80, 120
 TALL = (10, 20)
-TURNED = {ORIENTATION: (SHORT, 6)}
+TURNED: Directory = {ORIENTATION: (SHORT, 6)}
 
 
 def read(content: bytes, **settings: Any) -> Picture:
@@ -95,7 +96,7 @@ def test_a_stream_of_pieces_is_read_like_a_file() -> None:
         png(after=chunk(b"eXIf", tiff(TURNED, order=">")), size=TALL),
         encoded("WEBP", TALL, exif=tiff(TURNED)),
         encoded("AVIF", TALL, exif=tiff(TURNED)),
-        tiff({0x100: (SHORT, 10), 0x101: (SHORT, 20)} | TURNED),
+        tiff({0x100: (SHORT, 10), 0x101: (SHORT, 20), ORIENTATION: (SHORT, 6)}),
         heic(TALL, exif=tiff(TURNED), quarter_turns=1),
     ],
     ids=["jpeg", "png", "png, after the pixels", "webp", "avif", "tiff", "heic"],
@@ -111,7 +112,7 @@ def test_the_orientation_of_heic_is_that_of_its_boxes_not_that_of_exif() -> None
 
 
 def test_a_turned_avif_file_keeps_each_character_of_its_exif() -> None:
-    exif = tiff({DESCRIPTION: (ASCII, b"K##se\0")} | TURNED)
+    exif = tiff({DESCRIPTION: (ASCII, b"K##se\0"), ORIENTATION: (SHORT, 6)})
     content = encoded("AVIF", exif=exif).replace(b"K##se", "Käse".encode())
     assert read(content).caption == "Käse"
 
