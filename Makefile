@@ -20,7 +20,7 @@ contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(engines) $
 gate := tests/gate
 crashes := tests/flow/test_crashes.py
 local-stack := $(addprefix tests/flow/, test_local_stack.py test_losses.py test_watch.py \
-  test_replica.py)
+  test_replica.py test_changes_of_images.py)
 alarms := $(addprefix tests/flow/, test_alarms.py test_replica_alarms.py)
 scenarios := tests/flow $(addprefix --ignore=, $(crashes) $(local-stack) $(alarms) $(engines))
 nights := tests/nights

@@ -13,6 +13,8 @@ COMMANDS = {
     "up": ("up:up_command", "Start the whole system on this machine."),
     "down": ("up:down_command", "Stop the local stack; its data stays."),
     "put": ("put:put_command", "Put events from a file onto the stream."),
+    "update": ("update:update_command", "Change fields, tags and attributes of one image."),
+    "delete": ("delete:delete_command", "Delete images."),
     "import": ("backfill:import_command", "Put images that were never on the stream onto it."),
     "status": ("status:status_command", "Show the backlog of each consumer."),
     "watch": (

@@ -46,6 +46,18 @@ def image_id_argument[F: Callable[..., Any]](command: F) -> F:
     return click.argument("image_id", metavar="ID", callback=_image_id)(command)
 
 
+def image_ids_argument[F: Callable[..., Any]](command: F) -> F:
+    """`ID...`: the ids of images; see `image_id_argument`."""
+
+    def each(
+        context: click.Context, option: click.Parameter, given: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        return tuple(_image_id(context, option, one) for one in given)
+
+    argument = click.argument("image_ids", metavar="ID...", nargs=-1, required=True, callback=each)
+    return argument(command)
+
+
 def _image_id(_: click.Context, __: click.Parameter, given: str) -> str:
     if not given:
         raise click.BadParameter("the ID must not be empty")

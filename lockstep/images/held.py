@@ -9,6 +9,7 @@ from boto3.dynamodb.types import Binary, TypeDeserializer
 
 from functions.write_to_es.document import Head
 from lockstep.audit.compare import DifferenceKind, difference
+from lockstep.images.events import ShownEvent
 from lockstep.stores.entry import entry_of
 from lockstep.stores.image_state import (
     Intact,
@@ -85,16 +86,12 @@ def held_in_document(document: Mapping[str, Any], *, now: float) -> HeldImage:
     return _held(state_of_document(document), lambda: _readable_document(document), now)
 
 
-def fields_of(held: HeldImage | None) -> dict[str, Any]:
-    """The fields by name, in one flat form for both stores. Absent fields are left out."""
+def fields_of(held: HeldImage | ShownEvent | None) -> dict[str, Any]:
+    """The fields by name, in one flat form for stores and events. Absent fields are left out."""
     if held is None:
         return {}
-    plain = {
-        name: value
-        for name in _ORDER
-        if (value := getattr(held, name)) is not None and name != "checked_version"
-    }
-    if held.checked_version != held.version:
+    plain = {name: value for name in _ORDER if (value := getattr(held, name, None)) is not None}
+    if isinstance(held, HeldImage) and held.checked_version != held.version:
         plain["checked_version"] = held.checked_version
     image = {**(held.image or {})}
     attributes = image.pop("attributes", {})

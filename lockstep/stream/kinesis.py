@@ -1,6 +1,6 @@
 """Read a Kinesis stream at AWS or at a local endpoint."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -95,17 +95,14 @@ class KinesisStream:
         Raises:
             StreamUnavailableError: the stream is unavailable.
         """
-        key = int.from_bytes(hash_key(partition_key))
-        found: list[tuple[ListedShard, float]] = []
-        for shard in self._descriptions():
-            start, end = (
-                int(shard["HashKeyRange"][name]) for name in ("StartingHashKey", "EndingHashKey")
-            )
-            if start <= key <= end:
-                found.append((_listed(shard), (end - start + 1) / HASH_KEYS))
+        return self.shards_of_each([partition_key])[partition_key]
+
+    def shards_of_each(self, partition_keys: Collection[str]) -> Mapping[str, KeyShards]:
+        """As `shards_of`, for several partition keys."""
+        described = [*self._descriptions()]
         # The number of a child is above that of its parents (`lockstep.stream.sequence`).
-        found.sort(key=lambda one: int(one[0].starting_number))
-        return KeyShards([shard for shard, _ in found], found[-1][1] if found else 0.0)
+        described.sort(key=lambda one: int(_listed(one).starting_number))
+        return {one: _of_key(one, described) for one in partition_keys}
 
     def _descriptions(self) -> Iterator[Any]:
         request: dict[str, Any] = {"StreamName": self._name}
@@ -150,6 +147,20 @@ def _record(record: Any) -> StreamRecord:
         record["Data"],
         round(record["ApproximateArrivalTimestamp"].timestamp() * 1000),
     )
+
+
+def _of_key(partition_key: str, described: Sequence[Any]) -> KeyShards:
+    key = int.from_bytes(hash_key(partition_key))
+    chain: list[ListedShard] = []
+    share = 0.0
+    for shard in described:
+        start, end = (
+            int(shard["HashKeyRange"][name]) for name in ("StartingHashKey", "EndingHashKey")
+        )
+        if start <= key <= end:
+            chain.append(_listed(shard))
+            share = (end - start + 1) / HASH_KEYS
+    return KeyShards(chain, share)
 
 
 def _listed(shard: Any) -> ListedShard:

@@ -1,7 +1,7 @@
 """The records of one image in the stream: what reading them costs, and reading them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -89,23 +89,69 @@ def read_shards(
     Raises:
         StreamUnavailableError: the stream does not answer.
     """
+    found = read_matching(
+        stream,
+        shards,
+        lambda one: is_about(image_id, one.partition_key, one.data),
+        since=since,
+        until=clock.now(),
+        at_most=at_most,
+        clock=clock,
+    )
+    told = [
+        _arrived(one, Place(name, shard_id, one.sequence_number))
+        for shard_id, one in found.matching
+    ]
+    return ShardsRead(told, found.records, complete=found.complete)
+
+
+class MatchingRecords(msgspec.Struct, frozen=True):
+    """The records that match, each with its shard. The other fields: see `ShardsRead`."""
+
+    matching: Sequence[tuple[str, StreamRecord]]
+    records: int
+    complete: bool
+
+
+def read_matching(
+    stream: Stream,
+    shards: KeyShards,
+    matches: Callable[[StreamRecord], bool],
+    *,
+    since: float | None,
+    until: float,
+    at_most: int,
+    clock: Clock,
+) -> MatchingRecords:
+    """Read the records that match, from the oldest shard to the newest.
+
+    Args:
+        stream: the stream.
+        shards: the shards of one hash key.
+        matches: whether a record is wanted.
+        since: read what arrived then or later, in seconds since 1970; None: all.
+        until: what arrives after this time is not needed.
+        at_most: stop after so many records.
+        clock: waits between two reads.
+
+    Raises:
+        StreamUnavailableError: the stream does not answer.
+    """
     # A second earlier: Kinesis clients may round the time.
     start: Position = TrimHorizon() if since is None else AtTimestamp(since - 1)
-    until = clock.now() * 1000
-    told: list[Told] = []
+    matching: list[tuple[str, StreamRecord]] = []
     count = 0
     for shard in shards.chain:
-        for read in _reads(stream.reader(shard.shard_id, start), until, clock):
-            told += [
-                _arrived(one, Place(name, shard.shard_id, one.sequence_number))
+        for read in _reads(stream.reader(shard.shard_id, start), until * 1000, clock):
+            matching += [
+                (shard.shard_id, one)
                 for one in read.records
-                if (since is None or one.arrived_at >= since * 1000)
-                and is_about(image_id, one.partition_key, one.data)
+                if (since is None or one.arrived_at >= since * 1000) and matches(one)
             ]
             count += len(read.records)
             if count >= at_most and read.behind:
-                return ShardsRead(told, count, complete=False)
-    return ShardsRead(told, count, complete=True)
+                return MatchingRecords(matching, count, complete=False)
+    return MatchingRecords(matching, count, complete=True)
 
 
 def is_about(image_id: str, partition_key: str, data: bytes) -> bool:

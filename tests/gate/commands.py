@@ -90,6 +90,17 @@ def _consuming(gated: GatedStack) -> None:
     gated.gate.meanwhile = look
 
 
+def _processing(gated: GatedStack) -> None:
+    """The consumers read whenever somebody looks into the table."""
+    written(gated)
+
+    def look(asked: Asked) -> None:
+        if asked.headers.get("x-amz-target", "").endswith(".BatchGetItem"):
+            gated.stage.drain()
+
+    gated.gate.meanwhile = look
+
+
 def _smoking(gated: GatedStack) -> None:
     """The consumers read whenever somebody looks into the table, and the search finds all."""
 
@@ -253,6 +264,18 @@ def _put(gated: GatedStack) -> str | None:
     return failure(gated, "put", _file(gated, image_event("P1", stamp())))
 
 
+def _update(gated: GatedStack) -> str | None:
+    new = f"name={uuid.uuid4().hex}"
+    return failure(gated, "update", "T0", "--set", new, "--wait", 60)
+
+
+def _delete(gated: GatedStack) -> str | None:
+    """A new image: the table then has it no more."""
+    name = f"D{uuid.uuid4().hex[:8]}"
+    Hand(gated.stage).write_both(a_change(name, stamp(DAY), "to delete"))
+    return failure(gated, "delete", name, "--wait", 60)
+
+
 def _import(gated: GatedStack) -> str | None:
     source = _file(gated, {"image_id": "P1", "image": image("imported")})
     return failure(gated, "import", "--apply", source)
@@ -387,6 +410,8 @@ COMMANDS: Sequence[Command] = (
     Command("alarms drill --apply", OPERATOR, runs("alarms", "drill", "--apply", "--wait", 0)),
     *REPLICA_COMMANDS,
     Command("put", PRODUCER, _put, repeats=True),
+    Command("update", PROBER, _update, _processing, repeats=True),
+    Command("delete", PROBER, _delete, _processing, repeats=True),
     Command("search", READER, runs("search", "image"), written, repeats=True),
     Command("search", AUDITOR, runs("search", "image"), written, repeats=True),
     Command("page", READER, _page, repeats=True),

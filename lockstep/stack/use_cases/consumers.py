@@ -147,6 +147,25 @@ def written_until(clients: Clients) -> float:
     return -math.inf if settled is None else settled
 
 
+def table_settled_until(clients: Clients) -> float:
+    """The time, in seconds since 1970, up to which the table's consumer has processed all arrivals.
+
+    Minus infinity if it is unknown.
+
+    Raises:
+        UnknownBacklogError: the stream of a deployed stack does not answer.
+    """
+    now = clients.clock.now()
+    try:
+        seen = consumers(clients)
+    except (UnknownBacklogError, CheckpointsError):
+        if clients.stack.state is None:
+            raise
+        return -math.inf
+    settled = _settled(clients, [seen[TABLE_CONSUMER]], now)
+    return -math.inf if settled is None else settled
+
+
 def _settled(clients: Clients, seen: Collection[Behind], now: float) -> float | None:
     """The time up to which these consumers have processed all arrivals; None if it is unknown."""
     if clients.stack.state is None:

@@ -20,7 +20,8 @@ from shared.sink import SinkError
 
 GetResult = Literal["equal", "different", "deleted", "absent", "unknown"]
 
-_UNREADABLE = (UserError, SinkError, ClientError, BotoCoreError, OpenSearchException)
+# What a source that cannot be read raises.
+UNREADABLE = (UserError, SinkError, ClientError, BotoCoreError, OpenSearchException)
 
 
 class FoundImage(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ def get(clients: Clients, image_id: str) -> FoundImage:
     def tried[T](source: str, read: Callable[[], T]) -> T | None:
         try:
             return read()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             not_read.append(NotRead(source, message_of(error) or str(error)))
             return None
 

@@ -117,6 +117,8 @@ CHANGES = [
     ["audit", "--repair", "--apply"],
     ["audit", "--repair", "--apply", "--index-wins", __file__],
     ["audit", "--acknowledge", "2026-11-21T08:00:00Z", "--reason", "x"],
+    ["delete", "x"],
+    ["update", "x", "--set", "name=y"],
     ["purge", "--apply"],
     ["rebuild", "--apply"],
     ["replay", "--since", "1h", "--apply"],

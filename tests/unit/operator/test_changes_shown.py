@@ -1,0 +1,126 @@
+"""What `update` and `delete` print, and how they end."""
+
+from collections.abc import Sequence
+
+import pytest
+from msgspec import structs
+
+from lockstep.commands.changes import exit_code, show_changed
+from lockstep.images.events import ShownEvent
+from lockstep.images.held import HeldImage
+from lockstep.images.outcomes import ChangedImage, ChangeResult, OtherEvent
+from tests.unit.operator.command import assert_one_line, lockstep
+
+AT = "2026-11-21T08:00:00Z"
+
+
+def held(version: int, name: str) -> HeldImage:
+    return HeldImage(
+        version,
+        deleted=False,
+        arrived_at=AT,
+        state="image",
+        checked_version=version,
+        image={"name": name, "tags": ["a"]},
+    )
+
+
+def other(version: int, name: str) -> OtherEvent:
+    return OtherEvent(
+        "image", version, "image.updated", AT, AT, image={"name": name}, fate="overwritten"
+    )
+
+
+OVERWROTE = ChangedImage(
+    "i-1",
+    "overwrote",
+    "version 9 overwrites 8",
+    held(7, "as it was"),
+    ShownEvent("image", 9, "image.updated", AT, image={"name": "ours", "tags": ["a"]}),
+    held(9, "ours"),
+    held(9, "ours"),
+    [other(5, "first"), other(6, "second"), other(8, "theirs")],
+)
+
+
+def shown(one: ChangedImage, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    show_changed(one, "updated")
+    return capsys.readouterr().out.splitlines()
+
+
+def test_what_came_between_is_shown_beside_what_was_read_put_and_stored(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, *between = shown(OVERWROTE, capsys)
+    assert first == "i-1: overwrote: version 9 overwrites 8"
+    assert between[:3] == [
+        f"overwritten: version {version}, image.updated, arrived {AT}" for version in (5, 6, 8)
+    ]
+    assert between[3].split() == ["field", "read", "put", "theirs", "theirs", "(2)", "stored"]
+    rows = [row.split() for row in between[4:]]
+    assert rows == [
+        ["state", *["image"] * 5],
+        ["*", "version", "7", "9", "6", "8", "9"],
+        ["*", "name", "as", "it", "was", "ours", "second", "theirs", "ours"],
+        ["*", "tags", '["a"]', '["a"]', '["a"]'],
+    ]
+
+
+def test_stores_that_differ_are_shown_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    heading = shown(structs.replace(OVERWROTE, index=None), capsys)[4]
+    assert heading.split()[-2:] == ["table", "index"]
+
+
+def test_of_a_change_that_is_delivered_only_what_it_changes_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = structs.replace(OVERWROTE, result="delivered", detail="in both stores", others=[])
+    first, heading, *rows = shown(done, capsys)
+    assert first == "i-1: updated: in both stores"
+    assert heading.split() == ["field", "before", "after"]
+    assert [row.split() for row in rows] == [
+        ["version", "7", "9"],
+        ["name", "as", "it", "was", "ours"],
+    ]
+
+
+def test_what_controls_a_terminal_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    foreign = structs.replace(OVERWROTE, read=held(7, "\x1b[2J"), image_id="\x1b]")
+    assert "\x1b" not in "".join(shown(foreign, capsys))
+
+
+@pytest.mark.parametrize(
+    ("results", "code"),
+    [
+        (["delivered", "unchanged", "not_put"], 0),
+        (["delivered", "absent"], 1),
+        (["overwrote"], 1),
+        (["overtaken"], 1),
+        (["conflict"], 1),
+        (["quarantined"], 1),
+        (["delivered", "not_delivered"], 2),
+        (["not_checked"], 2),
+        (["not_checked", "overwrote", "delivered"], 1),
+    ],
+)
+def test_a_change_that_is_lost_is_a_code_of_1_and_an_unknown_one_of_2(
+    results: Sequence[ChangeResult], code: int
+) -> None:
+    assert exit_code([ChangedImage("i", one, "") for one in results]) == code
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["update", "i-1"], "give --set, --unset, --add-tag or --remove-tag"),
+        (["update", "i-1", "--set", "name"], "'name': write FIELD=VALUE"),
+        (["update", "i-1", "--set", "name=a", "--set", "name=b"], "name is given twice"),
+        (["update", "i-1", "--set", "nam=a"], "an image has no field 'nam'"),
+        (["update", "i-1", "--set", "name=a", "--version", "0"], "0 is not in the range"),
+        (["delete", "a", "b", "--version", "8"], "--version is for one image"),
+        (["delete"], "Missing argument 'ID...'"),
+        (["delete", "a", ""], "the ID must not be empty"),
+    ],
+)
+def test_a_wrong_call_is_one_line(words: list[str], says: str) -> None:
+    assert_one_line(lockstep(*words), says)
