@@ -268,6 +268,7 @@ generated: $(venv)/dev.done ## Generate files from the code; tests fail if these
 	$(bin)/python -m tools.sample_events
 	$(bin)/python -m tools.seeded_bugs > docs/internals/seeded-bugs.md
 	$(bin)/python -m tools.search_api > docs/search-api.openapi.json
+	$(bin)/python -m tools.json_schemas
 	$(bin)/python -m tools.character_rules > functions/write_to_es/characters.json
 	$(bin)/python -m tools.local_names
 	$(bin)/python -m tools.template.updates > docs/guides/updates.md

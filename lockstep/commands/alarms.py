@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+import msgspec
 
 from lockstep.commands.chosen_stack import aws_session, name_stack
 from lockstep.commands.endings import NO
@@ -31,6 +32,13 @@ def _deployed_option[F: Callable[..., Any]](command: F) -> F:
         required=True,
         help="Use this CloudFormation stack. A local stack has no alarms.",
     )(command)
+
+
+class Drilled(msgspec.Struct, frozen=True):
+    """A drill: the alarms that ring, as they were before, and what each did (`--apply`)."""
+
+    alarms: Sequence[StackAlarm]
+    rang: Sequence[Rang] = ()
 
 
 @click.group("alarms")
@@ -120,7 +128,7 @@ def drill_command(
     chosen = planned(alarms, wanted, name)
     if not applies:
         if as_json:
-            print_json({"alarms": chosen, "applied": False})
+            print_json(Drilled(chosen), applied=False)
         else:
             show_plan(chosen)
         return
@@ -130,7 +138,7 @@ def drill_command(
         notes.print(printable(f"rings: {one.name}"))
         rang.append(drill.ring(one, wait))
     if as_json:
-        print_json({"alarms": rang, "applied": True})
+        print_json(Drilled(chosen, rang), applied=True)
     else:
         show_rang(rang)
     sys.exit(0 if all(one.is_heard for one in rang) else NO)

@@ -139,7 +139,7 @@ def show(found: Answering) -> None:
 
 def show_answered(done: Answered) -> None:
     """Print what an answer did, and what it did not."""
-    for what, images in (("left", done.left), ("not changed", done.unfinished)):
+    for what, images in (("left", done.left), ("not changed", done.not_changed)):
         for one in images[:ROWS]:
             answers.print(f"{what}: {_shown(one)}")
         if len(images) > ROWS:

@@ -206,7 +206,12 @@ def audit_command(
             at_most=at_most if applies else None,
             audit_again=lambda: audited(clients, lambda _: None, options),
         )
-        _end(answering, lambda: show_answered(answering, name, state), as_json=as_json)
+        _end(
+            answering,
+            lambda: show_answered(answering, name, state),
+            as_json=as_json,
+            applied=applies,
+        )
     with ExitStack() as ended:
         page = None
         if html_file is not None:
@@ -240,16 +245,21 @@ def audit_command(
                 page.write_repaired(
                     repairing.repaired, after, list(ways_out(after, None, name, state))
                 )
-            _end(repairing, lambda: show_repair(repairing, name, state), as_json=as_json)
-    _end(found, lambda: show_audited(found, name, state), as_json=as_json)
+            _end(
+                repairing,
+                lambda: show_repair(repairing, name, state),
+                as_json=as_json,
+                applied=applies,
+            )
+    _end(found, lambda: show_audited(found, name, state), as_json=as_json, applied=False)
 
 
 def _end(
-    found: Audit | Repairing | Answering, show: Callable[[], None], *, as_json: bool
+    found: Audit | Repairing | Answering, show: Callable[[], None], *, as_json: bool, applied: bool
 ) -> NoReturn:
     """Print the result, and end with its exit code."""
     if as_json:
-        print_json(found)
+        print_json(found, applied=applied)
     else:
         show()
     sys.exit(found.exit_code)
@@ -465,7 +475,7 @@ def show_plan(plan: RepairPlan, *, applies: bool) -> None:
 
 def show_repaired(done: Repaired) -> None:
     """Print what a repair did, and what it did not."""
-    for what, images in (("decide by hand", done.told), ("not repaired", done.unfinished)):
+    for what, images in (("decide by hand", done.undecided), ("not repaired", done.not_repaired)):
         for one in images[:ROWS]:
             answers.print(f"{what}: {_shown(one)}")
         if len(images) > ROWS:

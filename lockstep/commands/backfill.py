@@ -1,9 +1,9 @@
 """`lockstep import`: put images that were never on the stream onto it."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import click
 import msgspec
@@ -22,7 +22,7 @@ from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.machine.files import write_json
-from lockstep.producing.backfill import Backfilled, Point, RefusedLine
+from lockstep.producing.backfill import Backfilled, Fate, Point, RefusedLine
 from lockstep.producing.table_source import TABLE
 from lockstep.source_files.converters import load_mapping
 from lockstep.source_files.text import SourceError
@@ -122,7 +122,7 @@ def import_command(
             told.refused.end()
             so_far = told.so_far
             if as_json:
-                print_json(_as_json(so_far, told.refused.listed) | {"ended": _why(error)})
+                print_json(_imported(so_far, told.refused.listed, _why(error)), applied=applies)
             elif so_far != _NOTHING or isinstance(error, KeyboardInterrupt):
                 counted = _counted(so_far, applies=applies)
                 notes.print(f"not finished: {counted}{_AGAIN if applies else ''}")
@@ -133,10 +133,10 @@ def import_command(
     if resume is not None and applies:
         resume.unlink(missing_ok=True)
     if as_json:
-        print_json(_as_json(done, told.refused.listed))
+        print_json(_imported(done, told.refused.listed), applied=applies)
     else:
         show_backfill(done, applies=applies)
-    sys.exit(NO if done.refused else 0)
+    sys.exit(NO if done.rejected else 0)
 
 
 class _Told:
@@ -171,13 +171,13 @@ class _Told:
 
     @property
     def so_far(self) -> Backfilled:
-        return msgspec.structs.replace(self._on_stream, refused=self.refused.count)
+        return msgspec.structs.replace(self._on_stream, rejected=self.refused.count)
 
 
 def show_backfill(done: Backfilled, *, applies: bool) -> None:
     """Print an import as text."""
-    if done.left:
-        rows = [[_WORDS[fate], f"{count:,}"] for fate, count in done.left.items()]
+    if done.skipped:
+        rows = [[_WORDS[fate], f"{count:,}"] for fate, count in done.skipped.items()]
         print_table(["skipped, because", " images"], rows)
     answers.print(_counted(done, applies=applies))
     if not applies and done.new + done.replaced:
@@ -186,11 +186,32 @@ def show_backfill(done: Backfilled, *, applies: bool) -> None:
 
 def _counted(done: Backfilled, *, applies: bool) -> str:
     verb = "put" if applies else "would be put"
-    return f"{done.new:,} new and {done.replaced:,} replaced {verb}, {done.refused:,} rejected"
+    return f"{done.new:,} new and {done.replaced:,} replaced {verb}, {done.rejected:,} rejected"
 
 
-def _as_json(done: Backfilled, told: Sequence[RefusedLine]) -> dict[str, Any]:
-    return msgspec.structs.asdict(done) | {"refused": told}
+class Imported(msgspec.Struct, frozen=True):
+    """What an import did, or would do.
+
+    Attributes:
+        new: images that are put and were not in the table.
+        replaced: images that are put and were in the table.
+        skipped: images that are skipped: they are `there`, there with the `same` content, `deleted`
+            or `newer_there`.
+        rejected: lines that are no valid image; `line` counts from 1.
+        error: why the import ended early; null if it came to its end.
+    """
+
+    new: int
+    replaced: int
+    skipped: Mapping[Fate, int]
+    rejected: Sequence[RefusedLine]
+    error: str | None
+
+
+def _imported(
+    done: Backfilled, rejected: Sequence[RefusedLine], error: str | None = None
+) -> Imported:
+    return Imported(done.new, done.replaced, done.skipped, rejected, error)
 
 
 def _why(error: BaseException) -> str:

@@ -9,7 +9,12 @@ import msgspec
 
 from lockstep.console.terminal import answers, cut, notes, print_table
 from lockstep.console.text import printable, told_apart
-from lockstep.quarantine.cases import Case, FoundCases, state_of
+from lockstep.console.times import moment, printed
+from lockstep.quarantine.cases import Action, Case, FoundCases, Waits, action_of
+from lockstep.quarantine.failure_documents import Gone
+from lockstep.quarantine.reading import Unreadable
+from lockstep.quarantine.records import parse_time
+from shared.quarantine import QuarantineReason
 
 # Nobody reads more rows than this; `--json` has all.
 ROWS = 50
@@ -17,19 +22,94 @@ ROWS = 50
 SHOWN = 2_000
 SHOWN_OF_A_FIELD = 200
 
-# What to do about a case.
-STATES = {
-    "ready": "redrive",
-    "waits": "wait",
-    "choose": "choose",
-    "mend": "correct",
-    "too_old": "too old",
-}
+
+class ListedCase(msgspec.Struct, frozen=True, kw_only=True):
+    """One record that one consumer or both have quarantined.
+
+    Attributes:
+        id: short, always the same for one record.
+        image_id: None if the record has none that is readable.
+        version: None if the record has none that is readable.
+        consumers: who has quarantined it.
+        reasons: why.
+        detail: what is wrong with it.
+        action: what to do about it. `redrive`: it can be redriven unchanged. `wait`: it can be
+            redriven from the time `until`. `choose`: choose its content. `correct`: it is no valid
+            event. `too_old`: choose its content or correct it.
+        why: why that is to do.
+        until: see `action`; None for another action than `wait`.
+        arrived_at: the first arrival of its event.
+        quarantined_at: when it was quarantined.
+        bytes: the size of its payload.
+        payload_sha256: the SHA-256 of its payload.
+        stream: the stream of the record.
+        shard_id: its shard.
+        sequence_number: its sequence number.
+        partition_key: its partition key.
+        objects: its objects in the bucket.
+        documents: the failure documents that hold it.
+    """
+
+    id: str
+    image_id: str | None
+    version: int | None
+    consumers: Sequence[str]
+    reasons: Sequence[QuarantineReason]
+    detail: str
+    action: Action
+    why: str
+    until: dt.datetime | None
+    arrived_at: dt.datetime
+    quarantined_at: dt.datetime
+    bytes: int
+    payload_sha256: str
+    stream: str
+    shard_id: str
+    sequence_number: str
+    partition_key: str
+    objects: Sequence[str]
+    documents: Sequence[str]
 
 
-def for_programs(found: FoundCases) -> dict[str, Any]:
-    """The cases as a JSON object."""
-    return {"cases": found.cases, "unreadable": found.unreadable, "gone": found.gone}
+class ListedCases(msgspec.Struct, frozen=True):
+    """The quarantined records, the oldest first.
+
+    `unreadable`: objects that cannot be read. `gone`: records that the stream no longer holds.
+    """
+
+    cases: Sequence[ListedCase]
+    unreadable: Sequence[Unreadable]
+    gone: Sequence[Gone]
+
+
+def listed(found: FoundCases) -> ListedCases:
+    """The cases, for programs."""
+    return ListedCases([listed_case(one) for one in found.cases], found.unreadable, found.gone)
+
+
+def listed_case(case: Case) -> ListedCase:
+    """A case, for programs."""
+    return ListedCase(
+        id=case.id,
+        image_id=case.image_id,
+        version=case.version,
+        consumers=case.functions,
+        reasons=case.reasons,
+        detail=case.detail,
+        action=action_of(case.verdict),
+        why=case.verdict.why,
+        until=parse_time(case.verdict.until) if isinstance(case.verdict, Waits) else None,
+        arrived_at=moment(case.arrived_at),
+        quarantined_at=parse_time(case.quarantined_at),
+        bytes=case.bytes,
+        payload_sha256=case.payload_sha256,
+        stream=case.stream,
+        shard_id=case.shard_id,
+        sequence_number=case.sequence_number,
+        partition_key=case.partition_key,
+        objects=case.keys,
+        documents=case.documents,
+    )
 
 
 def show_cases(cases: Sequence[Case]) -> None:
@@ -47,7 +127,7 @@ def show_cases(cases: Sequence[Case]) -> None:
                 cut(case.image, 12 + spare // 2),
                 "" if case.version is None else str(case.version),
                 cut(", ".join(case.reasons), 16 + spare // 2),
-                STATES[state_of(case.verdict)],
+                action_of(case.verdict).replace("_", " "),
             ]
             for case in cases[:ROWS]
         ],
@@ -71,7 +151,6 @@ def show_case(case: Case, readable: int | None) -> None:
         case: the record.
         readable: its version as `redrive --mend` reads it, if the record is not a valid event.
     """
-    arrived = dt.datetime.fromtimestamp(case.arrived_at / 1000, dt.UTC)
     said = {
         "id": case.id,
         "image": case.image,
@@ -80,9 +159,9 @@ def show_case(case: Case, readable: int | None) -> None:
         "quarantined by": ", ".join(case.functions),
         "reason": ", ".join(case.reasons),
         "detail": case.detail,
-        "action": f"{STATES[state_of(case.verdict)]}: {case.verdict.why}",
-        "arrived": arrived.isoformat(timespec="seconds"),
-        "quarantined": case.quarantined_at,
+        "action": f"{action_of(case.verdict).replace('_', ' ')}: {case.verdict.why}",
+        "arrived": printed(moment(case.arrived_at)),
+        "quarantined": printed(parse_time(case.quarantined_at)),
         "stream": f"{case.stream} {case.shard_id}",
         "sequence no.": case.sequence_number,
         "bytes": f"{case.bytes:,}",

@@ -2,16 +2,25 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from lockstep.commands.changes import change_options, exit_code, show_changed, waiting
 from lockstep.commands.chosen_stack import connected
 from lockstep.commands.options import examples, image_ids_argument
 from lockstep.console.terminal import answers, print_json
 from lockstep.console.text import counted
+from lockstep.images.outcomes import ChangedImage
 from lockstep.stack.use_cases.changes import delete
+
+
+class DeletedImages(msgspec.Struct, frozen=True):
+    """What became of each image that was to be deleted."""
+
+    images: Sequence[ChangedImage]
 
 
 @click.command(
@@ -50,7 +59,7 @@ def delete_command(
     with waiting("waiting until both stores have the tombstones"):
         changed = delete(clients, wanted, version=version, seconds=wait, applies=not dry_run)
     if as_json:
-        print_json({"images": changed})
+        print_json(DeletedImages(changed))
     else:
         for one in changed:
             show_changed(one, "deleted")

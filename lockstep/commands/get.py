@@ -1,19 +1,22 @@
 """`lockstep get`: show what both stores hold of one image, side by side."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
-from lockstep.commands.cases import show_cases, show_side_by_side
+from lockstep.audit.compare import DifferenceKind
+from lockstep.commands.cases import ListedCase, listed_case, show_cases, show_side_by_side
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.endings import NO, NOT_KNOWN
 from lockstep.commands.options import examples, image_id_argument, json_option
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
-from lockstep.images.held import fields_of
+from lockstep.images.held import HeldImage, fields_of
 from lockstep.stack.use_cases.get import FoundImage, GetResult, get
+from lockstep.stack.use_cases.trace import NotRead
 
 _WORDS: Mapping[GetResult, str] = {
     "equal": "equal: both stores have the same image",
@@ -22,6 +25,45 @@ _WORDS: Mapping[GetResult, str] = {
     "absent": "absent: neither store has it",
     "unknown": "unknown: a store could not be read",
 }
+
+
+class ShownImage(msgspec.Struct, frozen=True):
+    """What a stack holds of one image.
+
+    Attributes:
+        image_id: the image.
+        result: `equal` if both stores have the same image, `deleted` if both have its tombstone,
+            `absent` if neither has anything, `unknown` if a store could not be read.
+        difference: what an audit that compares all values calls it; null if there is none.
+        differs: the fields that differ.
+        table: what the table holds; null if nothing.
+        index: what the index holds; null if nothing.
+        quarantine: the records of the image in quarantine.
+        not_read: what could not be read, and why.
+    """
+
+    image_id: str
+    result: GetResult
+    difference: DifferenceKind | None
+    differs: Sequence[str]
+    table: HeldImage | None
+    index: HeldImage | None
+    quarantine: Sequence[ListedCase]
+    not_read: Sequence[NotRead]
+
+
+def shown_image(found: FoundImage) -> ShownImage:
+    """What was found, for programs."""
+    return ShownImage(
+        found.image_id,
+        found.result,
+        found.difference,
+        found.differs,
+        found.table,
+        found.index,
+        [listed_case(one) for one in found.quarantine],
+        found.not_read,
+    )
 
 
 @click.command(
@@ -43,7 +85,7 @@ def get_command(image_id: str, name: str | None, state: Path, *, as_json: bool) 
     with notes.status("reading the stores and the quarantine"):
         found = get(clients, image_id)
     if as_json:
-        print_json(found)
+        print_json(shown_image(found))
     else:
         show_found(found)
     sys.exit({"equal": 0, "unknown": NOT_KNOWN}.get(found.result, NO))

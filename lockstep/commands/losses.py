@@ -68,6 +68,6 @@ def show_acknowledged(
 
     made = acknowledge(connected(name, state), since, reason)
     if as_json:
-        print_json(made)
+        print_json(made, applied=True)
         return
     answers.print(f"{counted(len(made.losses), 'loss', 'es')} acknowledged")

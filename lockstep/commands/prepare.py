@@ -53,20 +53,20 @@ def prepare_command(
         on_set=lambda one: notes.print(printable(f"set: {one.name}")),
     )
     if as_json:
-        print_json(prepared)
+        print_json(prepared, applied=applies)
     else:
-        show_prepared(prepared, name, state)
+        show_prepared(prepared, name, state, applied=applies)
     sys.exit(NO if prepared.lacking and not applies else 0)
 
 
-def show_prepared(prepared: Prepared, name: str | None, state: Path) -> None:
+def show_prepared(prepared: Prepared, name: str | None, state: Path, *, applied: bool) -> None:
     """Print the settings of a table as text, and how to use it."""
     rows = [
         [one.name, printable(one.now), "" if one.is_set else printable(one.wanted)]
         for one in prepared.settings
     ]
-    print_table(["setting", "was" if prepared.applied else "is", "becomes"], rows)
-    if prepared.lacking and not prepared.applied:
+    print_table(["setting", "was" if applied else "is", "becomes"], rows)
+    if prepared.lacking and not applied:
         answers.print(APPLY_HINT)
         return
     answers.print(printable(f"table {prepared.table} is prepared"))

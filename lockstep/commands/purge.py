@@ -29,7 +29,7 @@ def purge_command(name: str | None, state: Path, *, applies: bool, as_json: bool
     with notes.status("reading tombstones") as line:
         found = purge(clients, lambda count: line.update(f"tombstones: {count:,}"), apply=applies)
     if as_json:
-        print_json(found)
+        print_json(found, applied=applies)
     else:
         show_purge(found, applies=applies)
     sys.exit(NO if found.failed else 0)
@@ -44,13 +44,13 @@ def show_purge(found: Purged, *, applies: bool) -> None:
         answers.print(
             printable(f"for example {one.image_id}: {_WORDS.get(one.detail, 'can be removed')}")
         )
-    answers.print(f"{found.over:,} expired tombstones, {found.purge:,} can be removed")
+    answers.print(f"{found.expired:,} expired tombstones, {found.removable:,} can be removed")
     if applies:
         answers.print(
-            f"{found.purged:,} removed, {found.moved_on:,} changed meanwhile, "
+            f"{found.purged:,} removed, {found.changed_meanwhile:,} changed meanwhile, "
             f"{found.failed:,} failed"
         )
-    elif found.purge:
+    elif found.removable:
         answers.print(APPLY_HINT)
 
 

@@ -1,12 +1,13 @@
 """`lockstep put`: put events from a file onto the stream."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
 import click
+import msgspec
 from rich.progress import TimeElapsedColumn
 
 from lockstep.commands.chosen_stack import connected, written_stack_options
@@ -25,6 +26,24 @@ from lockstep.stack.use_cases.put import put as put_events
 from shared.event import Event
 from shared.horizon import QUARANTINE_AGE
 from shared.stamps import is_late
+
+
+class PutEvents(msgspec.Struct, frozen=True):
+    """What was put.
+
+    Attributes:
+        put: events that the stream accepted.
+        rejected: lines that are no valid event; `line` counts from 1.
+        resent: how often a record was sent again.
+        late: events that were over 90 days old.
+        seconds: how long it took.
+    """
+
+    put: int
+    rejected: Sequence[BadLine]
+    resent: int
+    late: int
+    seconds: float
 
 
 def open_source(context: click.Context, _: click.Parameter, name: str) -> BufferedReader:
@@ -111,9 +130,7 @@ def put_command(
         notes.print(f"{printable(source)} has no records")
     seconds = round(report.seconds, 3)
     if as_json:
-        counts = {"put": report.put, "refused": refused.listed, "resent": report.resent}
-        counts["late"] = late.count
-        print_json(counts | {"seconds": seconds})
+        print_json(PutEvents(report.put, refused.listed, report.resent, late.count, seconds))
     else:
         answers.print(
             f"{report.put:,} put, {refused.count:,} rejected, {report.resent:,} resent, "

@@ -3,15 +3,18 @@
 import datetime as dt
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import click
+import msgspec
 
 from lockstep.commands.cases import (
     SHOWN,
-    STATES,
-    for_programs,
+    ListedCase,
+    listed,
+    listed_case,
     show_case,
     show_cases,
     show_rest,
@@ -29,13 +32,61 @@ from lockstep.commands.quarantine_options import (
 )
 from lockstep.console.terminal import answers, cut, notes, print_json, print_table, safe_json
 from lockstep.console.text import counted, printable
-from lockstep.quarantine.cases import Wanted, state_of
+from lockstep.console.times import moment
+from lockstep.quarantine.cases import Action, Wanted, action_of
 from lockstep.quarantine.export import exported_line
 from lockstep.quarantine.readable import readable_fields, version_in
+from lockstep.quarantine.reading import Unreadable
 from lockstep.quarantine.records import event_in, payload
 from lockstep.stack.use_cases.quarantine import CaseError, StackQuarantine
 from lockstep.stores.contents import Content, content_of
-from shared.event import InvalidEventError
+from shared.event import Image, InvalidEventError
+from shared.quarantine import QuarantineReason
+
+
+class CaseCount(msgspec.Struct, frozen=True):
+    """How many records have one reason, consumer and action."""
+
+    reason: QuarantineReason
+    consumer: str
+    action: Action
+    records: int
+
+
+class CaseStats(msgspec.Struct, frozen=True):
+    """What is in quarantine: records, of so many images. `unreadable`: what cannot be read.
+
+    A record of both consumers is in a count of each.
+    """
+
+    records: int
+    images: int
+    counts: Sequence[CaseCount]
+    unreadable: Sequence[Unreadable]
+
+
+class ShownContent(msgspec.Struct, frozen=True):
+    """An image at one version; `image` is null if it is deleted.
+
+    `arrived_at` is the arrival of what a store holds.
+    """
+
+    version: int
+    occurred_at: str
+    image: Image | None
+    arrived_at: dt.datetime | None
+
+
+class ShownCase(msgspec.Struct, frozen=True):
+    """A quarantined record, its payload in base64, and what is known of its image.
+
+    `contents` has the content of this record (`this`), of the `table` and of the `index`; null if
+    there is none.
+    """
+
+    case: ListedCase
+    payload: bytes
+    contents: Mapping[str, ShownContent | None]
 
 
 @click.group("quarantine")
@@ -67,7 +118,7 @@ def list_command(
     quarantine = StackQuarantine(connected(name, state))
     found = find(quarantine, Wanted(reason=reason, image=image, since=since), pointers)
     if as_json:
-        print_json(for_programs(found))
+        print_json(listed(found))
         return
     show_cases(found.cases)
     show_rest(found)
@@ -79,35 +130,40 @@ def list_command(
 def stats_command(name: str | None, state: Path, *, as_json: bool) -> None:
     """Count quarantined records by reason, consumer and action."""
     found = find(StackQuarantine(connected(name, state)), Wanted())
-    counts = Counter(
-        (reason, function, state_of(case.verdict))
+    counted_cases = Counter(
+        (reason, consumer, action_of(case.verdict))
         for case in found.cases
         for reason in case.reasons
-        for function in case.functions
+        for consumer in case.functions
     )
+    counts = [CaseCount(*key, count) for key, count in sorted(counted_cases.items())]
     images = len({case.image for case in found.cases})
     if as_json:
-        rows = [
-            {"reason": reason, "function": function, "state": word, "records": count}
-            for (reason, function, word), count in sorted(counts.items())
-        ]
-        print_json(
-            {"records": len(found.cases), "images": images, "counts": rows}
-            | {"unreadable": found.unreadable}
-        )
+        print_json(CaseStats(len(found.cases), images, counts, found.unreadable))
         return
     if counts:
         print_table(
             ["reason", "consumer", "action", " records"],
             [
-                [reason, printable(function), STATES[word], f"{count:,}"]
-                for (reason, function, word), count in sorted(counts.items())
+                [
+                    one.reason,
+                    printable(one.consumer),
+                    one.action.replace("_", " "),
+                    f"{one.records:,}",
+                ]
+                for one in counts
             ],
         )
     answers.print(
         f"in quarantine: {counted(len(found.cases), 'record')} of {counted(images, 'image')}"
     )
     show_rest(found)
+
+
+def shown_content(one: Content) -> ShownContent:
+    """The content, for programs."""
+    arrived_at = moment(one.arrived_at) if one.arrived_at else None
+    return ShownContent(one.version, one.occurred_at, one.image, arrived_at)
 
 
 @quarantine_group.command("show", epilog=examples("lockstep quarantine show 3f2a91"))
@@ -139,7 +195,10 @@ def show_command(
     there = {} if case.image_id is None else quarantine.stores.contents(case.image_id)
     contents = {"this": this, **there}
     if as_json:  # the payload in base64
-        print_json({"case": case, "payload": data, "contents": contents})
+        shown = {
+            name: None if one is None else shown_content(one) for name, one in contents.items()
+        }
+        print_json(ShownCase(listed_case(case), data, shown))
         return
     show_case(case, version_in(readable_fields(data)))
     if this is None:

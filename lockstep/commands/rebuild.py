@@ -1,9 +1,11 @@
 """`lockstep rebuild`: build a new index from the table and switch to it."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from lockstep.commands.audit import ROWS, show_audit
 from lockstep.commands.chosen_stack import applies, changed_stack_options, connected
@@ -111,7 +113,7 @@ def rebuild_command(
     if not applies:
         plan = rebuild.plan()
         if as_json:
-            print_json(plan)
+            print_json(plan, applied=False)
         else:
             show_plan(plan, drops=drop_old)
         return
@@ -124,7 +126,7 @@ def rebuild_command(
     )
     done = rebuilt(rebuild, options)
     if as_json:
-        print_json(done)
+        print_json(done, applied=True)
     else:
         show_rebuilt(done, name, state)
     sys.exit(done.exit_code)
@@ -203,15 +205,15 @@ _STAGES_WITHOUT_OLD = {
 
 def show_rebuilt(done: Rebuilt, name: str | None, state: Path) -> None:
     """Print a rebuild as text."""
-    for one in done.told[:ROWS]:
+    for one in done.not_copied[:ROWS]:
         answers.print(printable(f"not copied: {one.image_id}: {one.detail}"))
-    if len(done.told) > ROWS:
-        answers.print(f"not copied: {len(done.told) - ROWS:,} more (`--json` lists all)")
+    if len(done.not_copied) > ROWS:
+        answers.print(f"not copied: {len(done.not_copied) - ROWS:,} more (`--json` lists all)")
     for problem in done.corrected:
         answers.print(printable(f"corrected: {problem}"))
-    copied = f"{counted(done.carried['table'], 'image')} copied from the table"
+    copied = f"{counted(done.copied['table'], 'image')} copied from the table"
     if done.replaced is not None:
-        copied += f", {done.carried['index']:,} from {done.replaced}"
+        copied += f", {done.copied['index']:,} from {done.replaced}"
     answers.print(f"{done.index} is in use; {copied} ({done.seconds:.1f} s)")
     show_audit(done.audit, name, state)
     for index in done.dropped:
@@ -221,11 +223,17 @@ def show_rebuilt(done: Rebuilt, name: str | None, state: Path) -> None:
         answers.print(f"{index} is kept: {drop} deletes it")
 
 
+class Abandoned(msgspec.Struct, frozen=True):
+    """The unfinished indexes that are deleted, or would be."""
+
+    abandoned: Sequence[str]
+
+
 def show_abandoned(rebuild: Rebuild, *, applies: bool, as_json: bool) -> None:
     """Delete an unfinished index, or show it without --apply."""
     indices = rebuild.abandon(apply=applies)
     if as_json:
-        print_json({"abandoned": indices, "applied": applies})
+        print_json(Abandoned(indices), applied=applies)
         return
     for index in indices:
         answers.print(f"{index} {'is deleted' if applies else 'would be deleted'}")

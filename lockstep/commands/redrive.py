@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import click
+import msgspec
 
-from lockstep.commands.cases import STATES, for_programs, show_cases, show_rest
+from lockstep.commands.cases import (
+    ListedCase,
+    ListedCases,
+    listed,
+    listed_case,
+    show_cases,
+    show_rest,
+)
 from lockstep.commands.chosen_stack import applies, changed_stack_options, connected
 from lockstep.commands.endings import NO
 from lockstep.commands.options import APPLY_HINT, NumberRange, apply_option, examples, json_option
@@ -20,11 +28,13 @@ from lockstep.commands.quarantine_options import (
 )
 from lockstep.console.terminal import answers, cut, notes, print_json
 from lockstep.console.text import counted, printable
+from lockstep.console.times import moment
 from lockstep.quarantine.cases import FoundCases, Ready, Wanted
 from lockstep.quarantine.records import event_bytes
 from lockstep.quarantine.redrive import RedriveReport
 from lockstep.quarantine.settlement import (
     CannotSettleError,
+    How,
     Settlement,
     choose,
     correct,
@@ -33,18 +43,60 @@ from lockstep.quarantine.settlement import (
 from lockstep.source_files.records import lines
 from lockstep.stack.use_cases.quarantine import CaseError, StackQuarantine
 from lockstep.stores.contents import MalformedContentError
+from shared.event import Event
 
 # Why a record stayed, and what to do.
-KEPT = STATES | {
-    "waits": "its version is more than a day ahead (wait)",
+KEPT = {
+    "wait": "its version is more than a day ahead (wait)",
     "choose": "choose its content (--choose this ID, or --choose stored ID)",
-    "mend": "it needs a correction (--mend FILE)",
+    "correct": "it needs a correction (--mend FILE)",
     "too_old": "it is too old to be redriven unchanged (--choose or --mend FILE)",
     "conflict": "the index has other content at its version (--choose stored ID)",
     "refused_by_store": "the index refuses it (--choose stored ID)",
     "not_for_now": "the index does not answer (run the command again)",
     "changed_meanwhile": "changed meanwhile (run the command again)",
 }
+
+
+class Redriven(ListedCases, frozen=True):
+    """The records that were selected; `ready` of them can be redriven unchanged.
+
+    `report` is what the redrive did; null without `--apply`.
+    """
+
+    ready: int
+    report: RedriveReport | None
+
+
+class ListedSettlement(msgspec.Struct, frozen=True):
+    """How one record is settled.
+
+    Attributes:
+        case: the record.
+        how: by which rule.
+        event: what is put onto the stream; null if no event is needed.
+        note: the result, as a text for a person.
+        first_arrived_at: when the event first arrived; null if it is a new event.
+        gives_index: the image whose content in the table the index gets; null if none.
+    """
+
+    case: ListedCase
+    how: How
+    event: Event | None
+    note: str
+    first_arrived_at: dt.datetime | None
+    gives_index: str | None
+
+
+class SettledCases(msgspec.Struct, frozen=True):
+    """Answers of an operator (`--choose`, `--mend`), and why others are impossible (`problems`).
+
+    `report` is what was done; null without `--apply`.
+    """
+
+    settled: Sequence[ListedSettlement]
+    problems: Sequence[str]
+    report: RedriveReport | None
 
 
 @click.command(
@@ -130,7 +182,8 @@ def redrive_command(
         settlements, problems = _settlements(quarantine, found, ids, chosen, mending, stamp=stamp)
         report = quarantine.redrive.settle(settlements, found.fetched) if applies else None
         if as_json:
-            print_json({"settled": settlements, "problems": problems, "report": report})
+            done = SettledCases([listed_settlement(one) for one in settlements], problems, report)
+            print_json(done, applied=applies)
         else:
             show_settlements(settlements, problems)
             show_report(report, len(settlements))
@@ -138,7 +191,7 @@ def redrive_command(
     ready = [case for case in found.cases if isinstance(case.verdict, Ready)]
     if not applies:
         if as_json:
-            print_json(for_programs(found) | {"ready": len(ready), "report": None})
+            print_json(_redriven(found, len(ready), None), applied=False)
         else:
             show_cases(found.cases)
             show_rest(found)
@@ -152,11 +205,28 @@ def redrive_command(
             on_progress=lambda done: line.update(f"redriving: {done:,} of {len(ready):,}"),
         )
     if as_json:
-        print_json(for_programs(found) | {"ready": len(ready), "report": report})
+        print_json(_redriven(found, len(ready), report), applied=True)
     else:
         show_rest(found)
         show_report(report, len(ready))
     sys.exit(NO if ids and report.kept else 0)
+
+
+def _redriven(found: FoundCases, ready: int, report: RedriveReport | None) -> Redriven:
+    cases = listed(found)
+    return Redriven(cases.cases, cases.unreadable, cases.gone, ready, report)
+
+
+def listed_settlement(one: Settlement) -> ListedSettlement:
+    """A settlement, for programs."""
+    return ListedSettlement(
+        case=listed_case(one.case),
+        how=one.how,
+        event=one.event,
+        note=one.note,
+        first_arrived_at=None if one.first_arrival is None else moment(one.first_arrival),
+        gives_index=one.gives_index,
+    )
 
 
 def _settlements(
@@ -228,8 +298,8 @@ def show_report(report: RedriveReport | None, ready: int) -> None:
     )
     if report.indexed:
         answers.print(f"{report.indexed:,} written directly to the index")
-    if report.moved_meanwhile:
-        answers.print(f"{report.moved_meanwhile:,} settled by another redrive meanwhile")
+    if report.settled_meanwhile:
+        answers.print(f"{report.settled_meanwhile:,} settled by another redrive meanwhile")
     for word, count in report.kept.items():
         answers.print(f"{count:,} not redriven: {KEPT[word]}")
 

@@ -95,11 +95,11 @@ def replay_command(
     if applies:
         again = command_for(f"replay --resume {replay_id} --apply", name, state)
         done = applied(replay, replay_id, again)
-        print_json(done) if as_json else show_replayed(done)
+        print_json(done, applied=True) if as_json else show_replayed(done)
         span = done.span
     else:
         plan = planned(replay)
-        print_json(plan) if as_json else show_plan(plan, name, state)
+        print_json(plan, applied=False) if as_json else show_plan(plan, name, state)
         span = plan.span
     sys.exit(0 if span.complete else NO)
 
@@ -160,7 +160,7 @@ def show_replayed(done: Replayed) -> None:
         ["store", *(f" {fate.lower()}" for fate in _FATES)],
         [
             [store, *(f"{counts.get(fate, 0):,}" for fate in _FATES)]
-            for store, counts in done.fates.items()
+            for store, counts in done.outcomes.items()
         ],
     )
     if done.redriven:

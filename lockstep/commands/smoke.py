@@ -47,6 +47,6 @@ def smoke_command(
         print_json(found)
         return
     print_table(
-        ["step", " seconds"], [[step, f"{after:,.1f}"] for step, after in found.steps.items()]
+        ["step", " seconds"], [[step, f"{after:,.1f}"] for step, after in found.seconds.items()]
     )
     answers.print("all steps work")

@@ -9,7 +9,7 @@ import click
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.losses import show_unread
 from lockstep.commands.options import NumberRange, examples, json_option
-from lockstep.console.terminal import answers, notes, print_json, print_table
+from lockstep.console.terminal import answers, notes, print_json, print_table, print_value
 from lockstep.console.text import counted, printable
 from lockstep.stack import sam
 from lockstep.stack.stack import REPLICA_CONSUMER, command_for
@@ -63,7 +63,7 @@ def status_command(
         raise click.UsageError("use --probe with --wait SECONDS")
     clients = connected(name, state)
     if env_vars:
-        print_json(sam.env_vars(clients.stack))
+        print_value(sam.env_vars(clients.stack))
         return
     from lockstep.stack.use_cases import consumers  # noqa: PLC0415 - slow; not without a stack
 
@@ -98,8 +98,8 @@ def show_status(found: Status, as_typed: Callable[[str], str]) -> None:
         [
             [
                 consumer,
-                "unknown" if behind.behind_records is None else f"{behind.behind_records:,}",
-                "unknown" if behind.behind_ms is None else f"{behind.behind_ms / 1000:,.1f} s",
+                "unknown" if behind.backlog_records is None else f"{behind.backlog_records:,}",
+                "unknown" if behind.lag_ms is None else f"{behind.lag_ms / 1000:,.1f} s",
                 "yes" if behind.caught_up else "no",
             ]
             for consumer, behind in found.consumers.items()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.options import examples, image_id_argument, json_option, since_option
@@ -64,14 +65,32 @@ def trace_command(
     show_cost(trace.cost, trace.objects)
     found = trace.read(at_most)
     if as_json:
-        print_json({"cost": trace.cost, "requests": trace.cost.requests, **_fields(found)})
+        print_json(traced(trace.cost, found))
     else:
         show_trace(found)
     sys.exit(1 if found.not_read else 0)
 
 
-def _fields(found: ImageTrace) -> dict[str, object]:
-    return {name: getattr(found, name) for name in found.__struct_fields__}
+class Cost(msgspec.Struct, frozen=True):
+    """What reading the shards of the image costs; `records` and `bytes` are null if unknown."""
+
+    shards: int
+    records: int | None
+    bytes: int | None
+    requests: int
+    seconds: float
+
+
+class Traced(ImageTrace, frozen=True, kw_only=True):
+    """All that is known of an image, and what it costs to read the stream."""
+
+    cost: Cost
+
+
+def traced(cost: ReadingCost, found: ImageTrace) -> Traced:
+    """A trace, for programs."""
+    its_cost = Cost(cost.shards, cost.records, cost.bytes, cost.requests, cost.seconds)
+    return Traced(**msgspec.structs.asdict(found), cost=its_cost)
 
 
 def show_cost(cost: ReadingCost, objects: int) -> None:
@@ -112,7 +131,7 @@ def show_trace(found: ImageTrace) -> None:
 
 
 def _row(event: TraceEvent) -> list[str]:
-    by = " and ".join(_BY.get(one, one) for one in event.functions)
+    by = " and ".join(_BY.get(one, one) for one in event.consumers)
     what = f"{event.what.replace('_', ' ')}{by and f' ({by})'}"
     version = "" if event.version is None else f", version {event.version}"
     times = "" if event.until is None else f", {event.times:,} times until {_time(event.until)}"

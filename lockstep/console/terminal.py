@@ -17,6 +17,10 @@ from functions.search_images.highlight import EMPHASIS
 from functions.search_images.visible import shown
 from lockstep.console.text import CONTROLS, printable
 
+# The version of what `--json` prints, of all commands together (docs/guides/json.md). A new field
+# does not change it; another name, type or meaning does.
+JSON_FORMAT = 1
+
 # No markup and no emoji codes: text from outside may look like them.
 answers = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -40,12 +44,24 @@ def highlighted(fragment: str) -> Text:
     return text if shown(text.plain) == text.plain else Text(shown(text.plain))
 
 
-def print_json(answer: object) -> None:
-    """Print one JSON value on one line.
+def print_json(answer: msgspec.Struct, *, applied: bool | None = None) -> None:
+    """Print an answer for programs: one JSON object on one line.
 
-    Characters that could control a terminal are escaped; the JSON value stays the same.
+    It begins with the version of its format. docs/json/ has its schema (docs/guides/json.md).
+
+    Args:
+        answer: what the command found or did.
+        applied: whether it made changes; None for a command without `--apply`.
     """
-    click.echo(safe_json(msgspec.json.encode(answer)))
+    head = {"format": JSON_FORMAT} | ({} if applied is None else {"applied": applied})
+    fields = msgspec.json.encode(answer)[1:]
+    comma = b"" if fields == b"}" else b","
+    click.echo(safe_json(msgspec.json.encode(head)[:-1] + comma + fields))
+
+
+def print_value(value: object) -> None:
+    """Print a JSON value whose form another program defines, on one line."""
+    click.echo(safe_json(msgspec.json.encode(value)))
 
 
 def safe_json(encoded: bytes) -> bytes:

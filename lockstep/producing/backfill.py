@@ -74,15 +74,15 @@ class Backfilled(msgspec.Struct, frozen=True):
     Attributes:
         new: images that are put and were not in the table.
         replaced: images that are put and were in the table.
-        left: images that are skipped: they are `there`, there with the `same` content, `deleted`
+        skipped: images that are skipped: they are `there`, there with the `same` content, `deleted`
             or `newer_there`.
-        refused: rejected lines.
+        rejected: lines that are no valid image.
     """
 
     new: int
     replaced: int
-    left: Mapping[Fate, int]
-    refused: int
+    skipped: Mapping[Fate, int]
+    rejected: int
 
 
 class RecordSource(Protocol):

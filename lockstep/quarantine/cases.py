@@ -8,6 +8,7 @@ must not reach the table.
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -27,6 +28,7 @@ from shared.quarantine import (
     QuarantinedRecord,
     QuarantineReason,
 )
+from shared.rfc3339 import rfc3339
 from shared.stamps import acceptable_from, is_late
 
 ID_LENGTH = 10
@@ -37,38 +39,40 @@ ONLY_STORED = (
 _DAY_MS = 24 * 60 * 60 * 1000
 
 
-class Ready(msgspec.Struct, frozen=True, tag_field="state", tag="ready"):
+class Ready(msgspec.Struct, frozen=True):
     """It can be put back onto the stream unchanged."""
 
     why: str = "can be redriven unchanged"
 
 
-class Waits(msgspec.Struct, frozen=True, tag_field="state", tag="waits"):
+class Waits(msgspec.Struct, frozen=True):
     """Its version is too far ahead until the time `until` (RFC 3339)."""
 
     why: str
     until: str
 
 
-class NeedsChoice(msgspec.Struct, frozen=True, tag_field="state", tag="choose"):
+class NeedsChoice(msgspec.Struct, frozen=True):
     """An operator must choose: a conflict, an outrun event, or the index cannot have it."""
 
     why: str
 
 
-class NeedsCorrection(msgspec.Struct, frozen=True, tag_field="state", tag="mend"):
+class NeedsCorrection(msgspec.Struct, frozen=True):
     """It is not a valid event: it stays until an operator corrects it."""
 
     why: str
 
 
-class TooOld(msgspec.Struct, frozen=True, tag_field="state", tag="too_old"):
+class TooOld(msgspec.Struct, frozen=True):
     """A tombstone that should stop it may be purged: an operator must correct or choose it."""
 
     why: str
 
 
 type Verdict = Ready | Waits | NeedsChoice | NeedsCorrection | TooOld
+
+Action = Literal["redrive", "wait", "choose", "correct", "too_old"]
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -245,13 +249,23 @@ def _judge(
     ahead_ms = acceptable_from(event.version) - now_ms
     if ahead_ms > 0:
         try:
-            until = (now + dt.timedelta(milliseconds=ahead_ms)).isoformat()
+            until = rfc3339(now + dt.timedelta(milliseconds=ahead_ms))
         except OverflowError:
             return NeedsCorrection(f"version {event.version} is not a valid timestamp")
         return Waits(f"version {event.version} is more than a day ahead, until {until}", until)
     return Ready()
 
 
-def state_of(verdict: Verdict) -> str:
-    """The verdict's name in JSON."""
-    return str(type(verdict).__struct_config__.tag)
+def action_of(verdict: Verdict) -> Action:
+    """What to do, in one word."""
+    match verdict:
+        case Ready():
+            return "redrive"
+        case Waits():
+            return "wait"
+        case NeedsChoice():
+            return "choose"
+        case NeedsCorrection():
+            return "correct"
+        case TooOld():
+            return "too_old"

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from lockstep.quarantine.cases import Case, state_of
+from lockstep.quarantine.cases import Action, Case, action_of
 from lockstep.quarantine.readable import readable_fields
 from shared.event import MAX_EVENT_BYTES
 from shared.nesting import nests_too_deep
@@ -28,7 +28,7 @@ class ExportedRecord(msgspec.Struct, frozen=True):
     image: str
     reasons: Sequence[QuarantineReason]
     detail: str
-    state: str
+    action: Action
     text: str | UnsetType = UNSET
     base64: bytes | UnsetType = UNSET
 
@@ -52,7 +52,7 @@ def exported_line(case: Case, payload: bytes) -> bytes:
         payload: its data: an event, also if it is not valid.
     """
     event = _encoded(readable_fields(payload))
-    record = ExportedRecord(case.image, case.reasons, case.detail, state_of(case.verdict))
+    record = ExportedRecord(case.image, case.reasons, case.detail, action_of(case.verdict))
     if event is None or not _is_object(payload):
         text = payload[: 4 * TEXT_LENGTH].decode(errors="backslashreplace")[:TEXT_LENGTH]
         whole = payload if len(payload) <= MAX_EVENT_BYTES else UNSET

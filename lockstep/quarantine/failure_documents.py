@@ -24,6 +24,7 @@ from shared.envelope import IMAGE_EVENTS, Envelope
 from shared.event import InvalidEventError
 from shared.quarantine import INDEX_CONSUMER, QuarantinedRecord, quarantined
 from shared.record import Record
+from shared.rfc3339 import rfc3339
 from shared.shortened import BriefError
 from shared.table_stream import keys_as_text, record_of
 
@@ -375,7 +376,7 @@ def _gone(batch: _BatchInfo, before: str | None, found: int, why: str) -> Gone:
         before_sequence_number=before,
         last_sequence_number=batch.end_sequence_number,
         records=max(batch.batch_size - found, 1),
-        arrived_from=batch.approximate_arrival_of_first_record.isoformat(),
-        arrived_to=batch.approximate_arrival_of_last_record.isoformat(),
+        arrived_from=rfc3339(batch.approximate_arrival_of_first_record),
+        arrived_to=rfc3339(batch.approximate_arrival_of_last_record),
         why=why,
     )

@@ -131,6 +131,10 @@ def event_bytes(held: QuarantinedRecord) -> bytes:
 
 
 def parse_time(text: str) -> dt.datetime:
-    """Parse the time in a record; without a time zone it is in UTC."""
+    """The time in a record, in UTC; without a time zone it is in UTC already.
+
+    Raises:
+        ValueError, OverflowError: it is no such time.
+    """
     at = dt.datetime.fromisoformat(text)
-    return at if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    return at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)

@@ -20,7 +20,7 @@ import msgspec
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Outgoing
 from lockstep.quarantine.bucket import AT_ONCE, consumer_of_object
-from lockstep.quarantine.cases import Case, Ready, judge, state_of
+from lockstep.quarantine.cases import Case, Ready, action_of, judge
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.filing import file_away
 from lockstep.quarantine.notes import NotedEvent, NotedRecord, Notes
@@ -58,7 +58,7 @@ class Trace(msgspec.Struct, frozen=True):
 class RedriveReport(msgspec.Struct, frozen=True):
     """What a redrive did: records settled, events put for them, objects moved, seconds.
 
-    `indexed`: records written directly to the index. `moved_meanwhile`: records that another
+    `indexed`: records written directly to the index. `settled_meanwhile`: records that another
     redrive settled first. `kept`: records that stayed, by state, `changed_meanwhile`, or the
     index's answer.
     """
@@ -67,7 +67,7 @@ class RedriveReport(msgspec.Struct, frozen=True):
     put: int
     indexed: int
     objects: int
-    moved_meanwhile: int
+    settled_meanwhile: int
     kept: Mapping[str, int]
     seconds: float
 
@@ -136,13 +136,15 @@ class Redrive:
             key=lambda case: (case.version or 0, case.id),
         )
         self._own_objects.save(cases, fetched)
-        kept = Counter(state_of(one.verdict) for one in cases if not isinstance(one.verdict, Ready))
-        redriven = moved_meanwhile = objects = put = 0
+        kept = Counter[str](
+            action_of(one.verdict) for one in cases if not isinstance(one.verdict, Ready)
+        )
+        redriven = settled_meanwhile = objects = put = 0
         for chunk in self._in_chunks(ready, rate):
             present = []
             for case, there in chunk:
                 if there is None:
-                    moved_meanwhile += 1
+                    settled_meanwhile += 1
                     continue
                 held, bodies = there
                 if held is None or not self._is_ready(held, case):
@@ -175,7 +177,7 @@ class Redrive:
             put=put,
             indexed=redriven - put,
             objects=objects,
-            moved_meanwhile=moved_meanwhile,
+            settled_meanwhile=settled_meanwhile,
             kept=kept,
             seconds=self._clock.elapsed() - began,
         )
@@ -192,12 +194,12 @@ class Redrive:
         self._check_clock(one.case for one in settlements)
         began = self._clock.elapsed()
         self._own_objects.save([one.case for one in settlements], fetched)
-        put = indexed = objects = moved_meanwhile = 0
+        put = indexed = objects = settled_meanwhile = 0
         kept: Counter[str] = Counter()
         for one in settlements:
             there = self._there(one.case)
             if there is None:
-                moved_meanwhile += 1
+                settled_meanwhile += 1
                 continue
             held, bodies = there
             if held is None:
@@ -216,11 +218,11 @@ class Redrive:
                 put += 1
             objects += self._move([(one, bodies)])
         return RedriveReport(
-            redriven=len(settlements) - moved_meanwhile - kept.total(),
+            redriven=len(settlements) - settled_meanwhile - kept.total(),
             put=put,
             indexed=indexed,
             objects=objects,
-            moved_meanwhile=moved_meanwhile,
+            settled_meanwhile=settled_meanwhile,
             kept=kept,
             seconds=self._clock.elapsed() - began,
         )

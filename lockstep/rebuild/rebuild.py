@@ -71,16 +71,16 @@ class Rebuilt(msgspec.Struct, frozen=True):
     """What a rebuild did.
 
     `corrected`: what was wrong with the aliases. `replaced`: the old index, None if there was none
-    or if only the aliases were set. `carried` counts the images that were copied from the table and
-    from the old index. `told`: images that could not be copied, and why. `kept` and `dropped` are
-    earlier indices.
+    or if only the aliases were set. `copied` counts the images that were copied from the table and
+    from the old index. `not_copied`: images that could not be copied, and why. `kept` and `dropped`
+    are earlier indices.
     """
 
     index: str
     corrected: Sequence[str]
     replaced: str | None
-    carried: Mapping[str, int]
-    told: Sequence[Example]
+    copied: Mapping[str, int]
+    not_copied: Sequence[Example]
     audit: Audit
     kept: Sequence[str]
     dropped: Sequence[str]
@@ -89,7 +89,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
     @property
     def exit_code(self) -> int:
         """The exit code of the audit; 1 if the stores are equal and an image was not copied."""
-        return self.audit.exit_code or bool(self.told)
+        return self.audit.exit_code or bool(self.not_copied)
 
 
 class Rebuild:
@@ -178,15 +178,15 @@ class Rebuild:
             run.check_again()
             done, audit = run.copied(), run.audited()
         kept = self._indices.read().kept
-        drops = options.drop_old and audit.result == "equal" and not done.told
+        drops = options.drop_old and audit.result == "equal" and not done.not_copied
         for one in kept if drops else ():
             self._indices.drop(one)
         return Rebuilt(
             index=index,
             corrected=view.problems,
             replaced=done.old,
-            carried=done.carried,
-            told=done.told,
+            copied=done.copied,
+            not_copied=done.not_copied,
             audit=audit,
             kept=() if drops else kept,
             dropped=kept if drops else (),

@@ -50,10 +50,10 @@ class Copied(msgspec.Struct, frozen=True):
     """What a run copied; see `Rebuilt`."""
 
     old: str | None = None
-    carried: Mapping[str, int] = msgspec.field(
+    copied: Mapping[str, int] = msgspec.field(
         default_factory=lambda: dict.fromkeys(get_args(Origin), 0)
     )
-    told: Sequence[Example] = ()
+    not_copied: Sequence[Example] = ()
 
 
 class RebuildRun:
@@ -115,8 +115,8 @@ class RebuildRun:
         """What was copied."""
         return Copied(
             old=self._old_name,
-            carried={name: self._copier.copied[name] for name in get_args(Origin)},
-            told=[Example(image_id, why) for image_id, why in self._copier.failed.items()],
+            copied={name: self._copier.copied[name] for name in get_args(Origin)},
+            not_copied=[Example(image_id, why) for image_id, why in self._copier.failed.items()],
         )
 
     def _fill(self) -> None:

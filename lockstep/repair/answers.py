@@ -82,14 +82,14 @@ class Answered(msgspec.Struct, frozen=True):
     """What an answer did.
 
     `written`: images by action. `kept`: where replaced documents are kept; None if none was
-    replaced. `left`: images that the answer could not change, and why. `unfinished`: images that
+    replaced. `left`: images that the answer could not change, and why. `not_changed`: images that
     could not be written, and why; repeat the answer.
     """
 
     written: Mapping[str, int]
     kept: str | None
     left: Sequence[Example]
-    unfinished: Sequence[Example]
+    not_changed: Sequence[Example]
 
 
 class Answers:
@@ -191,7 +191,7 @@ class Answers:
             written=dict(sorted(done.written.items())),
             kept=self._replaced.prefix if done.kept else None,
             left=done.left,
-            unfinished=[*done.unfinished, *repaired.told, *repaired.unfinished],
+            not_changed=[*done.not_changed, *repaired.undecided, *repaired.not_repaired],
         )
 
     def _selected(
@@ -244,10 +244,10 @@ class Answers:
                 case Applied() | Duplicate():
                     done.written[action_of(found)] += 1
                 case Stale():
-                    done.unfinished.append(Example(image_id, "it was written meanwhile"))
+                    done.not_changed.append(Example(image_id, "it was written meanwhile"))
                     continue
                 case Conflict(detail) | Refused(detail) | Failed(detail):
-                    done.unfinished.append(Example(image_id, detail))
+                    done.not_changed.append(Example(image_id, detail))
                     continue
             if isinstance(found, WriteDocument) or (
                 isinstance(found, RemoveDocument) and found.replaced
@@ -289,7 +289,7 @@ class _Done:
         self.written: Counter[str] = Counter()
         self.kept = False
         self.left: list[Example] = []
-        self.unfinished: list[Example] = []
+        self.not_changed: list[Example] = []
         # By image: a report may name an image twice.
         self.to_index: dict[str, DifferingImage] = {}
 

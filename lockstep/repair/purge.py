@@ -44,16 +44,17 @@ class IndexSearch(Protocol):
 class Purged(msgspec.Struct, frozen=True):
     """What a purge did with the expired tombstones.
 
-    `over`: how many were found. `purge`: how many may be removed. `kept`: those that stay, by
-    reason. `purged`: removed. `moved_on`: written meanwhile, so they stay. `failed`: not removed.
+    `expired`: how many were found. `removable`: how many may be removed. `kept`: those that stay,
+    by reason. `purged`: removed. `changed_meanwhile`: written meanwhile, so they stay. `failed`:
+    not removed.
     """
 
-    over: int
-    purge: int
+    expired: int
+    removable: int
     kept: Mapping[Verdict, int]
     examples: Sequence[Example]
     purged: int = 0
-    moved_on: int = 0
+    changed_meanwhile: int = 0
     failed: int = 0
 
 
@@ -128,13 +129,13 @@ def purge(
             outcomes.update(type(one) for one in corrections.remove(removals))
         on_progress(verdicts.total())
     purgeable = verdicts.pop("purge", 0)
-    removed, moved_on = outcomes[Applied], outcomes[Stale]
+    removed, changed_meanwhile = outcomes[Applied], outcomes[Stale]
     return Purged(
-        over=purgeable + verdicts.total(),
-        purge=purgeable,
+        expired=purgeable + verdicts.total(),
+        removable=purgeable,
         kept=dict(sorted(verdicts.items())),
         examples=examples,
         purged=removed,
-        moved_on=moved_on,
-        failed=outcomes.total() - removed - moved_on,
+        changed_meanwhile=changed_meanwhile,
+        failed=outcomes.total() - removed - changed_meanwhile,
     )

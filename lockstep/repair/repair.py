@@ -43,9 +43,9 @@ LONGEST_PAUSE_SECONDS = 10.0
 # An image that still differs after so many passes that wrote it is changed by somebody else.
 MOST_PASSES = 50
 
-Action = Literal["write_index", "overwrite_index", "forget", "leave", "tell"]
+Action = Literal["write_index", "overwrite_index", "forget", "leave", "decide"]
 # These do not write.
-_LEFT: Sequence[Action] = ("leave", "tell")
+_LEFT: Sequence[Action] = ("leave", "decide")
 
 
 class IndexCorrections(Protocol):
@@ -93,14 +93,14 @@ class RepairPlan(msgspec.Struct, frozen=True):
     """What a repair would do.
 
     `changes` of all `images` would be written. `ahead` images stay, because the index is ahead;
-    `told` images need an operator.
+    `undecided` images need an operator.
     """
 
     planned: Sequence[PlannedAction]
     images: int
     changes: int
     ahead: int
-    told: int
+    undecided: int
 
     @property
     def percent(self) -> float:
@@ -121,15 +121,15 @@ class Repaired(msgspec.Struct, frozen=True):
     """What a repair did.
 
     `passes`: how many passes wrote something. `written`: images by action. `ahead`: images that
-    stay, because the index is ahead. `told`: images that need an operator. `unfinished`: images
-    that could not be written, and why; a retry may succeed.
+    stay, because the index is ahead. `undecided`: images that need an operator. `not_repaired`:
+    images that could not be written, and why; a retry may succeed.
     """
 
     passes: int
     written: Mapping[str, int]
     ahead: int
-    told: Sequence[Example]
-    unfinished: Sequence[Example]
+    undecided: Sequence[Example]
+    not_repaired: Sequence[Example]
 
 
 class Repair:
@@ -187,7 +187,7 @@ class Repair:
             images=images,
             changes=by_action.total() - sum(by_action[one] for one in _LEFT),
             ahead=by_action["leave"],
-            told=by_action["tell"],
+            undecided=by_action["decide"],
         )
 
     def apply(
@@ -202,7 +202,7 @@ class Repair:
         """
         written: Counter[Action] = Counter()
         ahead: set[str] = set()
-        told: dict[str, str] = {}
+        undecided: dict[str, str] = {}
         passes, hurried, waiting = 0, 0, _Waiting(self._clock)
         left = differing
         while True:
@@ -211,7 +211,7 @@ class Repair:
                 self._repair(some, done)
                 on_progress(written.total() + done.written.total())
             written += done.written
-            told |= done.told
+            undecided |= done.undecided
             ahead |= done.ahead
             passes += bool(done.written)
             left = done.left
@@ -226,8 +226,10 @@ class Repair:
             passes=passes,
             written=dict(sorted(written.items())),
             ahead=len(ahead),
-            told=[Example(image_id, why) for image_id, why in told.items()],
-            unfinished=[Example(one.image_id, done.reasons.get(one.image_id, "")) for one in left],
+            undecided=[Example(image_id, why) for image_id, why in undecided.items()],
+            not_repaired=[
+                Example(one.image_id, done.reasons.get(one.image_id, "")) for one in left
+            ],
         )
 
     def remove_to_write_again(self, removals: Sequence[Removal]) -> Sequence[Outcome]:
@@ -273,7 +275,7 @@ class Repair:
             if action is None:
                 continue
             if isinstance(decision, NeedsOperator):
-                done.told[one.image_id] = decision.why
+                done.undecided[one.image_id] = decision.why
                 continue
             if isinstance(decision, Ahead):
                 done.ahead.add(one.image_id)
@@ -282,7 +284,7 @@ class Repair:
                 case Applied() | Duplicate():
                     done.written[action] += 1
                 case Refused(detail):
-                    done.told[one.image_id] = detail
+                    done.undecided[one.image_id] = detail
                     continue
                 case outcome:
                     done.reasons[one.image_id] = getattr(
@@ -336,7 +338,7 @@ class _Pass:
 
     def __init__(self) -> None:
         self.written: Counter[Action] = Counter()
-        self.told: dict[str, str] = {}
+        self.undecided: dict[str, str] = {}
         self.ahead: set[str] = set()
         self.left: list[DifferingImage] = []
         self.reasons: dict[str, str] = {}
@@ -391,7 +393,7 @@ _ACTIONS: Mapping[type, Action] = {
     OverwriteIndex: "overwrite_index",
     RecreateDocument: "forget",
     Ahead: "leave",
-    NeedsOperator: "tell",
+    NeedsOperator: "decide",
 }
 
 

@@ -144,7 +144,7 @@ class Replayed(msgspec.Struct, frozen=True):
         shards: how many shards have records that are replayed.
         records: how many records are settled in both stores.
         last_arrival: the arrival of the last one of these in this run; None if there is none yet.
-        fates: for each store, how many records had which fate.
+        outcomes: for each store, how many records had which outcome.
         redriven: how many records were left out of the quarantine, because they were redriven
             before.
         seconds: how long it took, without interruptions.
@@ -155,7 +155,7 @@ class Replayed(msgspec.Struct, frozen=True):
     shards: int
     records: int
     last_arrival: str | None
-    fates: Mapping[str, Mapping[str, int]]
+    outcomes: Mapping[str, Mapping[str, int]]
     redriven: int
     seconds: float
 
@@ -337,7 +337,7 @@ class Replay:
             ),
             records=self._records,
             last_arrival=self._last_arrival,
-            fates=self._reported(),
+            outcomes=self._reported(),
             redriven=self._redriven(),
             seconds=round(self._elapsed(), 1),
         )

@@ -21,7 +21,7 @@ ACTIONS: Mapping[Action, str] = {
     "overwrite_index": "overwrite the index",
     "forget": "index again from the table",
     "leave": "leave: the index is ahead",
-    "tell": "decide by hand",
+    "decide": "decide by hand",
 }
 AHEAD: Mapping[AheadKind, str] = {
     "image": "image",

@@ -29,10 +29,10 @@ class SmokeError(UserError):
 
 
 class Smoke(msgspec.Struct, frozen=True):
-    """What a smoke test did: the seconds that each step took, by its name in order."""
+    """What a smoke test did: the image, and the seconds of each step, in order."""
 
     image_id: str
-    steps: Mapping[str, float]
+    seconds: Mapping[str, float]
 
 
 class SmokeTest:

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 class Behind(msgspec.Struct, frozen=True):
     """The backlog of one consumer: the number of its records, and the age of the oldest.
 
-    `behind_records` is None for a deployed stack and for a reader of a table's stream, where
-    records cannot be counted. `behind_ms` is None when the age is unknown. `reads` is false if the
+    `backlog_records` is None for a deployed stack and for a reader of a table's stream, where
+    records cannot be counted. `lag_ms` is None when the age is unknown. `reads` is false if the
     event source mapping of a deployed consumer is disabled or missing. Of a deployed consumer that
     reads, `processed_until` says that it has processed all that arrived before.
     """
 
-    behind_records: int | None
-    behind_ms: int | None
+    backlog_records: int | None
+    lag_ms: int | None
     caught_up: bool
     reads: bool = True
     processed_until: dt.datetime | None = None
@@ -143,8 +143,8 @@ def local_consumers(
     def of_stream(stream: str, name: str) -> Behind:
         behind = backlog(state / "kinesis.db", stream, checkpoints.get(name, {}))
         return Behind(
-            behind_records=behind.records,
-            behind_ms=_age(behind.oldest_arrival, now),
+            backlog_records=behind.records,
+            lag_ms=_age(behind.oldest_arrival, now),
             caught_up=behind.records == 0,
         )
 
@@ -170,10 +170,10 @@ def local_replica(state: Path, stack: Stack, table: Stream, *, now: float) -> Be
 
 def _behind_both(first: Behind, second: Behind) -> Behind:
     """The combined backlog of two stages in series."""
-    counts = (first.behind_records, second.behind_records)
+    counts = (first.backlog_records, second.backlog_records)
     return Behind(
-        behind_records=None if None in counts else sum(filter(None, counts)),
-        behind_ms=max(first.behind_ms or 0, second.behind_ms or 0),
+        backlog_records=None if None in counts else sum(filter(None, counts)),
+        lag_ms=max(first.lag_ms or 0, second.lag_ms or 0),
         caught_up=first.caught_up and second.caught_up,
     )
 
@@ -198,8 +198,8 @@ def behind_table(table: Stream, after: Mapping[str, str], now: float) -> Behind:
     except (StreamUnavailableError, PositionLostError) as error:
         raise UnknownBacklogError(f"the backlog is unknown: {error}") from error
     return Behind(
-        behind_records=None if arrivals else 0,
-        behind_ms=_age(min(arrivals, default=None), now),
+        backlog_records=None if arrivals else 0,
+        lag_ms=_age(min(arrivals, default=None), now),
         caught_up=not arrivals,
     )
 

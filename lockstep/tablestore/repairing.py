@@ -67,14 +67,14 @@ class UnrepairedRow(msgspec.Struct, frozen=True):
 class RepairedRows(msgspec.Struct, frozen=True):
     """What a repair did.
 
-    `changed` rows were written or removed; `equal` ones were right meanwhile. `ended`: why the
+    `changed` rows were written or removed; `equal` ones were right meanwhile. `error`: why the
     repair did not come to its end; None if it did.
     """
 
     changed: int
     equal: int
-    unrepaired: Sequence[UnrepairedRow]
-    ended: str | None = None
+    not_repaired: Sequence[UnrepairedRow]
+    error: str | None = None
 
 
 def planned(differing: Iterable[RowDifference], rows: int) -> RowPlan:
@@ -117,7 +117,7 @@ def apply(
         StoreUnreadableError: the source cannot be read.
     """
     changed = equal = 0
-    unrepaired: list[UnrepairedRow] = []
+    not_repaired: list[UnrepairedRow] = []
     ended = None
     wanted = (one for one in differing if ACTIONS[one.kind] != "correct_item")
     try:
@@ -131,8 +131,8 @@ def apply(
                         equal += 1
                     case Refused(detail):
                         text = key_as_text(conversion.key_of(key))
-                        unrepaired.append(UnrepairedRow(text, detail))
-            on_progress(changed + equal + len(unrepaired))
+                        not_repaired.append(UnrepairedRow(text, detail))
+            on_progress(changed + equal + len(not_repaired))
     except RequestFailedError as error:
         ended = str(error)
-    return RepairedRows(changed, equal, unrepaired, ended)
+    return RepairedRows(changed, equal, not_repaired, ended)

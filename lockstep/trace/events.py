@@ -56,7 +56,7 @@ class Told(msgspec.Struct, frozen=True):
 class TraceEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event, as all sources tell it. Times are in RFC 3339, UTC.
 
-    `functions` are the consumers that it is about. `times` is how often it happened, until `until`:
+    `consumers` are those that it is about. `times` is how often it happened, until `until`:
     Lambda delivers a record again until it is settled.
     """
 
@@ -67,7 +67,7 @@ class TraceEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     sequence_number: str
     detail: str
     sources: tuple[Source, ...]
-    functions: tuple[str, ...] = ()
+    consumers: tuple[str, ...] = ()
     version: int | None = None
     times: int = 1
     until: str | None = None
@@ -118,7 +118,7 @@ def _merged(some: Sequence[Told]) -> TraceEvent:
     first = ordered[0]
     best = ordered[-1] if first.what == "not_settled" else min(some, key=_says_less)
     times = max(Counter(one.source for one in some).values()) if first.what != "redriven" else 1
-    functions = dict.fromkeys(one.function for one in some if one.function is not None)
+    consumers = dict.fromkeys(one.function for one in some if one.function is not None)
     return TraceEvent(
         at=_moment(first.at),
         what=first.what,
@@ -127,7 +127,7 @@ def _merged(some: Sequence[Told]) -> TraceEvent:
         sequence_number=best.place.sequence_number,
         detail=best.detail,
         sources=tuple(dict.fromkeys(one.source for one in some)),
-        functions=tuple(functions),
+        consumers=tuple(consumers),
         version=next((one.version for one in some if one.version is not None), None),
         times=times,
         until=_moment(ordered[-1].at) if times > 1 else None,

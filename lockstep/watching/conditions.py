@@ -59,7 +59,7 @@ def _of_stream(stream: SeenStream | None) -> Iterator[Told]:
             continue
         says = None if consumer.reads else f"{name} does not read"
         yield f"not-reading-{store}", says
-        late = consumer.behind_ms is not None and consumer.behind_ms > LAGS_MS
+        late = consumer.lag_ms is not None and consumer.lag_ms > LAGS_MS
         yield f"lags-{store}", f"{name} is over 15 minutes behind" if late else None
 
 

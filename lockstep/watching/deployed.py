@@ -201,8 +201,8 @@ def _consumer(
     read = _history(polled, window)
     return SeenConsumer(
         per_second=_last_rate(read),
-        behind_records=behind.behind_records,
-        behind_ms=behind.behind_ms,
+        backlog_records=behind.backlog_records,
+        lag_ms=behind.lag_ms,
         reads=behind.reads,
         rates=_a_second(read),
         lags=_history(series[iterator_age(mapping.function)], window),

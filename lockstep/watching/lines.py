@@ -14,8 +14,8 @@ class LineConsumer(msgspec.Struct, frozen=True):
     """A consumer, as JSON. None: unknown."""
 
     per_second: float | None
-    behind_records: int | None
-    behind_ms: int | None
+    backlog_records: int | None
+    lag_ms: int | None
     reads: bool
 
 
@@ -48,7 +48,7 @@ def json_line(seen: Seen, stack: str) -> Line:
         shards=None if stream is None else stream.shards,
         arrivals_per_second=None if stream is None else stream.arrivals_per_second,
         consumers={
-            name: LineConsumer(one.per_second, one.behind_records, one.behind_ms, one.reads)
+            name: LineConsumer(one.per_second, one.backlog_records, one.lag_ms, one.reads)
             for name, one in consumers.items()
         },
         quarantine=seen.quarantine,
@@ -66,7 +66,7 @@ def text_line(seen: Seen) -> str:
         parts.append(f"arrivals {words.rate(stream.arrivals_per_second)}")
         parts.append(f"shards {words.shards(stream.shards)}")
         parts += [
-            f"{name} {words.rate(one.per_second)}, lag {words.lag(one.behind_ms)}"
+            f"{name} {words.rate(one.per_second)}, lag {words.lag(one.lag_ms)}"
             + ("" if one.reads else ", does not read")
             for name, one in stream.consumers.items()
         ]

@@ -91,7 +91,7 @@ class LocalStack:
         arrived = {f"{_ARRIVED}{shard}": count for shard, count in images.arrived.items()}
         total = sum(images.arrived.values())
         self._meter.add(at, {"arrivals": total, **processed, **arrived})
-        self._lags.append({name: one.behind_ms for name, one in behind.items()})
+        self._lags.append({name: one.lag_ms for name, one in behind.items()})
         del self._lags[:-POINTS]
         stopped = {one.consumer for one in stopped_consumers(state, stack, now=now)}
         grown = self._meter.grown()
@@ -103,8 +103,8 @@ class LocalStack:
             consumers={
                 name: SeenConsumer(
                     per_second=self._meter.rate(name),
-                    behind_records=one.behind_records,
-                    behind_ms=one.behind_ms,
+                    backlog_records=one.backlog_records,
+                    lag_ms=one.lag_ms,
                     reads=name not in stopped,
                     rates=self._meter.history(name),
                     lags=tuple(lags[name] for lags in self._lags),

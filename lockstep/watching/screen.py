@@ -77,8 +77,8 @@ def _consumers(stream: SeenStream, width: int, *, only_ascii: bool) -> Iterator[
     head += [f"{one:>{points}}" for one in ("rates", "lags")[: 1 + both]]
     yield Text(gap.join(head), style="dim")
     for name, one in stream.consumers.items():
-        backlog = words.UNKNOWN if one.behind_records is None else f"{one.behind_records:,}"
-        figures = (words.rate(one.per_second), backlog, words.lag(one.behind_ms))
+        backlog = words.UNKNOWN if one.backlog_records is None else f"{one.backlog_records:,}"
+        figures = (words.rate(one.per_second), backlog, words.lag(one.lag_ms))
         cells = [f"{name:<{_NAME}}", *(f"{figure:>{_FIGURE}}" for figure in figures)]
         if one.reads:
             histories = (one.rates, one.lags)[: 1 + both]

@@ -32,8 +32,8 @@ class SeenConsumer(msgspec.Struct, frozen=True):
     """
 
     per_second: float | None
-    behind_records: int | None
-    behind_ms: int | None
+    backlog_records: int | None
+    lag_ms: int | None
     reads: bool
     rates: History = ()
     lags: History = ()

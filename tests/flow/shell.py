@@ -9,6 +9,7 @@ import msgspec
 import psutil
 
 from lockstep.local.state_folder import running
+from tests.json_answers import check
 
 DATA = Path(__file__).parents[2] / "data" / "tate-2000.ndjson"
 
@@ -33,7 +34,10 @@ class Shell:
         return out.decode()
 
     def json(self, *words: str, stdin: bytes = b"", code: int = 0) -> Any:
-        return msgspec.json.decode(self.run(*words, "--json", stdin=stdin, code=code))
+        typed = (*words, "--json")
+        printed = self.run(*typed, stdin=stdin, code=code)
+        check(typed, printed)
+        return msgspec.json.decode(printed)
 
     def up(self, *words: str) -> None:
         self.run("up", "--detach", *words)

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from tests.flow.shell import first_lines
+from tests.json_answers import check
 
 
 def test_the_demo_says_all_in_one_json_object(tmp_path: Path) -> None:
@@ -14,6 +15,7 @@ def test_the_demo_says_all_in_one_json_object(tmp_path: Path) -> None:
     data.write_bytes(first_lines(300))
     command = [sys.executable, "-m", "lockstep", "demo", "--json", "--data", str(data)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=240)
+    check(command[3:], done.stdout.decode())
     found = msgspec.json.decode(done.stdout)
     assert (found["put"], found["table"], found["index"]) == (300, 300, 300)
     assert found["audit"] == "equal"

@@ -43,7 +43,7 @@ def test_what_is_put_is_found_in_both_stores_and_by_a_search_with_typos(shell: S
     assert status["endpoints"]["tablestore"] is None
     assert set(status["consumers"]) == {"write_to_dynamodb", "write_to_es"}
     for consumer in status["consumers"].values():
-        assert (consumer["behind_records"], consumer["behind_ms"]) == (0, 0)
+        assert (consumer["backlog_records"], consumer["lag_ms"]) == (0, 0)
     audit = shell.json("audit")
     assert (audit["result"], audit["table"], audit["index"]) == ("equal", 200, 200)
     assert audit["differences"] == {}
@@ -88,7 +88,7 @@ def test_markers_show_that_all_is_in_both_stores_and_no_audit_minds(shell: Shell
 
 def test_a_smoke_test_takes_an_image_the_whole_way_and_back(shell: Shell) -> None:
     found = shell.json("smoke")
-    assert len(found["steps"]) == 6
+    assert len(found["seconds"]) == 6
     assert shell.json("search", found["image_id"].removeprefix("lockstep-smoke-"))["hits"] == []
 
 
@@ -126,7 +126,7 @@ def test_a_bad_line_is_told_by_its_number_and_the_good_ones_are_put(shell: Shell
     )
     report = shell.json("put", "-", stdin=lines, code=1)
     assert (report["put"], report["resent"]) == (2, 0)
-    (refused,) = report["refused"]
+    (refused,) = report["rejected"]
     assert (refused["line"], refused["reason"]) == (2, "schema")
     assert "image.uploaded" in refused["detail"], "how to mend it"
     assert "line 2" in shell.start("put", "-").communicate(lines)[1].decode()

@@ -48,7 +48,7 @@ def first(lines: Iterator[Line], fits: Callable[[Line], bool]) -> Line:
 
 
 def backlogs(line: Line) -> set[int | None]:
-    return {line["consumers"][name]["behind_records"] for name in CONSUMERS}
+    return {line["consumers"][name]["backlog_records"] for name in CONSUMERS}
 
 
 def test_arrivals_rates_and_lags_move_with_the_events(shell: Shell) -> None:
@@ -62,7 +62,7 @@ def test_arrivals_rates_and_lags_move_with_the_events(shell: Shell) -> None:
             assert waiting["arrivals_per_second"] > 0
             assert 0.5 <= waiting["shards"]["busiest_share"] <= 1
             older = first(
-                lines, lambda line: all(line["consumers"][one]["behind_ms"] for one in CONSUMERS)
+                lines, lambda line: all(line["consumers"][one]["lag_ms"] for one in CONSUMERS)
             )
             assert backlogs(older) == {20}
         # Each consumer has its own pace: it may have ended before the other one began.

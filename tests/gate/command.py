@@ -8,6 +8,7 @@ import msgspec
 from shared.change import Change
 from tests.contract.repair.hand import DAY, Hand, a_change, stamp
 from tests.gate.conftest import GatedStack
+from tests.json_answers import command_in
 
 # How many images `written` writes.
 WRITTEN = 3
@@ -30,8 +31,9 @@ class Command(NamedTuple):
 
 
 def failure(gated: GatedStack, *words: object, code: int = 0) -> str | None:
-    """How a command fails; None if it ends with this code."""
-    result = gated.lockstep(*words)
+    """How a command fails; None if it ends with this code. If it can, it prints JSON."""
+    typed = [*map(str, words)]
+    result = gated.lockstep(*typed, *([] if command_in(typed) is None else ["--json"]))
     ended = result.exception is None or isinstance(result.exception, SystemExit)
     if ended and result.exit_code == code:
         return None

@@ -327,7 +327,11 @@ def _quarantine(gated: GatedStack) -> str | None:
     if not found:
         return "no case"
     exported = failure(gated, "quarantine", "export", "--all", "--pointers", pointers)
-    return exported or failure(gated, "quarantine", "show", found[0]["id"])
+    return (
+        exported
+        or failure(gated, "quarantine", "stats")
+        or failure(gated, "quarantine", "show", found[0]["id"])
+    )
 
 
 def _redrive(gated: GatedStack) -> str | None:
@@ -346,7 +350,7 @@ def _redrive(gated: GatedStack) -> str | None:
 
 def _rebuild(gated: GatedStack) -> str | None:
     done = printed(gated, "rebuild", "--apply", "--drop-old", "--settle", 0)
-    return None if done["dropped"] and not done["told"] else f"{done}"
+    return None if done["dropped"] and not done["not_copied"] else f"{done}"
 
 
 def _replay(gated: GatedStack) -> str | None:

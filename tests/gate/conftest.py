@@ -25,6 +25,7 @@ from tests.gate.evaluator import EVERYTHING
 from tests.gate.gate import Gate
 from tests.gate.policies import EXAMPLE, HASHES, KEY
 from tests.gate.recorded import Recorded
+from tests.json_answers import check
 from tests.package.tools import REPLICA_TEMPLATE, TEMPLATE
 
 # The SDK's names of the services that the gate has other names for.
@@ -77,7 +78,9 @@ class GatedStack:
     def lockstep(self, *words: object) -> Result:
         """Run a command on the stack, as a deployed one."""
         arguments = [*map(str, words), "--stack", "lockstep"]
-        return CliRunner().invoke(main, arguments, env=self.environment)
+        result = CliRunner().invoke(main, arguments, env=self.environment)
+        check(arguments, result.stdout)
+        return result
 
     def in_a_process(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run a command in a process of its own."""

@@ -11,11 +11,15 @@ from lockstep.commands import simulate as command
 from lockstep.simulation.code_version import code_version
 from lockstep.simulation.faults import FAULTS
 from lockstep.simulation.run import Report, simulate
+from tests.json_answers import check
 from tests.simulation.wrong_components import WRONG
 
 
 def lockstep(*words: object) -> Result:
-    return CliRunner().invoke(main, ["simulate", *map(str, words)])
+    typed = ["simulate", *map(str, words)]
+    result = CliRunner().invoke(main, typed)
+    check(typed, result.stdout)
+    return result
 
 
 def test_json_is_one_object() -> None:

@@ -59,7 +59,7 @@ class ReplicaRepairing(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def exit_code(self) -> int:
         """The exit code of the last audit; 1 if the repair did not come to its end."""
-        if self.repaired is not None and self.repaired.ended is not None:
+        if self.repaired is not None and self.repaired.error is not None:
             return NO
         return (self.after or self.audit).exit_code
 
@@ -157,7 +157,7 @@ def audit_command(
                 at_most=at_most if applies else None,
             )
     if as_json:
-        print_json(found if repair else found.audit)
+        print_json(found if repair else found.audit, applied=applies)
     else:
         show(found)
     sys.exit(found.exit_code)
@@ -248,10 +248,10 @@ def show(found: ReplicaRepairing) -> None:
         f"{counted(found.repaired.changed, 'row')} repaired, {found.repaired.equal:,} equal "
         "meanwhile"
     )
-    for row in found.repaired.unrepaired:
+    for row in found.repaired.not_repaired:
         answers.print(printable(f"not repaired: {row.key}: {row.detail}"))
-    if found.repaired.ended is not None:
-        answers.print(printable(f"the repair did not end: {found.repaired.ended}; run it again"))
+    if found.repaired.error is not None:
+        answers.print(printable(f"the repair did not end: {found.repaired.error}; run it again"))
     if found.after is not None:
         _show_audit(found.after)
 

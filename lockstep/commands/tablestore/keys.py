@@ -1,14 +1,22 @@
 """Printing quarantined keys."""
 
+import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
+
+import msgspec
 
 from lockstep.commands.cases import ROWS, age
 from lockstep.console.terminal import answers, cut, notes, print_table
 from lockstep.console.text import printable
+from lockstep.console.times import moment
+from lockstep.quarantine.reading import Unreadable
+from lockstep.quarantine.records import parse_time
 from lockstep.tablestore.key_states import Would
 from lockstep.tablestore.quarantined_keys import FoundKeys, QuarantinedKey
 from shared.outcome import Duplicate, Failed, Refused
+
+WouldWord = Literal["equal", "refused", "failed", "repair"]
 
 REASONS = ("malformed", "refused_by_store")
 # A failure document without the records of its batch.
@@ -18,9 +26,57 @@ WITHOUT_RECORDS = (
 )
 
 
-def for_programs(found: FoundKeys) -> dict[str, Any]:
-    """The keys as a JSON object."""
-    return {"keys": found.keys, "unreadable": found.unreadable}
+class ListedKey(msgspec.Struct, frozen=True):
+    """The key of an item that is quarantined.
+
+    Attributes:
+        id: short, always the same for one key.
+        key: the key of the item as JSON, in DynamoDB's typed form.
+        reasons: why, the first one first.
+        detail: that of the first record.
+        records: how many are quarantined.
+        arrived_at: when the first change was.
+        quarantined_at: when the first record was quarantined.
+        objects: the quarantined records in the bucket.
+        documents: the failure documents that have records of this key.
+    """
+
+    id: str
+    key: str
+    reasons: Sequence[str]
+    detail: str
+    records: int
+    arrived_at: dt.datetime
+    quarantined_at: dt.datetime
+    objects: Sequence[str]
+    documents: Sequence[str]
+
+
+class ListedKeys(msgspec.Struct, frozen=True):
+    """The quarantined keys, the oldest first. `unreadable`: objects that cannot be read."""
+
+    keys: Sequence[ListedKey]
+    unreadable: Sequence[Unreadable]
+
+
+def listed(found: FoundKeys) -> ListedKeys:
+    """The keys, for programs."""
+    return ListedKeys([listed_key(one) for one in found.keys], found.unreadable)
+
+
+def listed_key(one: QuarantinedKey) -> ListedKey:
+    """A key, for programs."""
+    return ListedKey(
+        id=one.id,
+        key=one.key,
+        reasons=one.reasons,
+        detail=one.detail,
+        records=one.records,
+        arrived_at=moment(one.arrived_at),
+        quarantined_at=parse_time(one.quarantined_at),
+        objects=one.objects,
+        documents=one.documents,
+    )
 
 
 def show_keys(keys: Sequence[QuarantinedKey], now: float) -> None:
@@ -58,7 +114,7 @@ def show_unreadable(found: FoundKeys) -> None:
         notes.print(WITHOUT_RECORDS)
 
 
-def word_of(would: Would) -> str:
+def word_of(would: Would) -> WouldWord:
     """What a redrive would do with a key, in one word for programs."""
     match would:
         case Duplicate():

@@ -1,9 +1,9 @@
 """`lockstep tablestore load`: copy all items of a DynamoDB table into its replica."""
 
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -26,7 +26,7 @@ from lockstep.console.text import counted, printable
 from lockstep.machine.files import write_json
 from lockstep.stack.replica import replica_load
 from lockstep.tablestore.load import RefusedItem
-from lockstep.tablestore.progress import LoadProgress, read_progress
+from lockstep.tablestore.progress import LoadCounts, LoadProgress, read_progress
 
 SEGMENTS, MOST_SEGMENTS = 4, 64
 _WORDS = {
@@ -120,7 +120,7 @@ def load_command(
             for one in so_far:
                 if as_json:
                     ended = str(error) or type(error).__name__
-                    print_json(_as_json(one, refused, applies=applies) | {"ended": ended})
+                    print_json(_loaded(one, refused, ended), applied=applies)
                 else:
                     again = "run it again with the same --resume" if resume else "run it again"
                     notes.print(
@@ -131,7 +131,7 @@ def load_command(
     if resume is not None and applies:
         resume.unlink(missing_ok=True)
     if as_json:
-        print_json(_as_json(done, refused, applies=applies))
+        print_json(_loaded(done, refused), applied=applies)
     else:
         show_load(done, applies=applies)
     sys.exit(NO if done.counts.refused else 0)
@@ -149,14 +149,30 @@ def show_load(done: LoadProgress, *, applies: bool) -> None:
         answers.print(APPLY_HINT)
 
 
-def _as_json(
-    done: LoadProgress, refused: Refusals[RefusedItem], *, applies: bool
-) -> dict[str, Any]:
-    return {
-        "from": done.stream,
-        "to": done.target,
-        "applied": applies,
-        "finished": done.is_done,
+class Loaded(LoadCounts, frozen=True, kw_only=True):
+    """What a load did, or would do: with how many items what.
+
+    Attributes:
+        source: the stream of the source that the consumer reads, `TABLE/stream/LABEL`.
+        target: the table in Table Store, `INSTANCE/TABLE`.
+        finished: whether all items were read.
+        refused_items: the items that Table Store cannot hold.
+        error: why the load ended early; null if it came to its end.
+    """
+
+    source: str
+    target: str
+    finished: bool
+    refused_items: Sequence[RefusedItem]
+    error: str | None
+
+
+def _loaded(done: LoadProgress, refused: Refusals[RefusedItem], error: str | None = None) -> Loaded:
+    return Loaded(
         **msgspec.structs.asdict(done.counts),
-        "items": refused.listed,
-    }
+        source=done.stream,
+        target=done.target,
+        finished=done.is_done,
+        refused_items=refused.listed,
+        error=error,
+    )

@@ -1,6 +1,7 @@
 """`lockstep tablestore purge`: delete the expired tombstones of a replica."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -31,6 +32,26 @@ class KeptRow(msgspec.Struct, frozen=True):
     key: str
     detail: str
     reason: str = "malformed"
+
+
+class PurgedRows(msgspec.Struct, frozen=True):
+    """What a purge did, or would do.
+
+    Attributes:
+        expired: expired tombstones.
+        purged: tombstones that were deleted.
+        changed_meanwhile: tombstones that somebody else wrote or deleted meanwhile.
+        failed: tombstones that were not deleted this time.
+        malformed: rows that are no correct tombstone; they stay.
+        finished: whether it came to the end of the table.
+    """
+
+    expired: int
+    purged: int
+    changed_meanwhile: int
+    failed: int
+    malformed: Sequence[KeptRow]
+    finished: bool
 
 
 @click.command(
@@ -82,9 +103,17 @@ def purge_command(
         ).run()
     malformed.end()
     if as_json:
-        counts = msgspec.structs.asdict(done)
-        del counts["position"]
-        print_json({"applied": applies, **counts, "rows": malformed.listed})
+        print_json(
+            PurgedRows(
+                expired=done.expired,
+                purged=done.purged,
+                changed_meanwhile=done.changed,
+                failed=done.failed,
+                malformed=malformed.listed,
+                finished=done.finished,
+            ),
+            applied=applies,
+        )
     else:
         show_purge(done, applies=applies)
     sys.exit(NO if done.failed else 0)

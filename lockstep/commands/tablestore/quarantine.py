@@ -1,6 +1,7 @@
 """`lockstep tablestore quarantine`: list and show the quarantined keys."""
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from lockstep.commands.quarantine_options import (
 )
 from lockstep.commands.tablestore.keys import (
     REASONS,
-    for_programs,
+    ListedKey,
+    WouldWord,
+    listed,
+    listed_key,
     show_keys,
     show_unreadable,
     word_of,
@@ -26,9 +30,57 @@ from lockstep.commands.tablestore.keys import (
 from lockstep.commands.tablestore.target import replica_of
 from lockstep.console.terminal import answers, cut, notes, print_json, print_table
 from lockstep.console.text import printable
-from lockstep.quarantine.records import payload
+from lockstep.console.times import moment, printed
+from lockstep.quarantine.records import parse_time, payload
 from lockstep.stack.use_cases.replica_quarantine import ReplicaQuarantine, key_with_id
 from lockstep.tablestore.quarantined_keys import WantedKeys
+from shared.quarantine import QuarantinedRecord, QuarantineReason
+
+
+class ShownRecord(msgspec.Struct, frozen=True):
+    """A quarantined record of a table's stream; its payload is in base64."""
+
+    stream: str
+    shard_id: str
+    sequence_number: str
+    arrived_at: dt.datetime
+    reason: QuarantineReason
+    detail: str
+    quarantined_at: dt.datetime
+    payload: bytes
+
+
+class ShownKey(msgspec.Struct, frozen=True):
+    """A quarantined key.
+
+    Attributes:
+        key: the key.
+        records: its quarantined records, the oldest first.
+        item: the item as it is now, in DynamoDB's typed form, binaries in base64; null if none.
+        row: the row as it is now, by column, binaries in base64; null if none.
+        would: what a redrive would do.
+        why: the same in words.
+    """
+
+    key: ListedKey
+    records: Sequence[ShownRecord]
+    item: Mapping[str, Any] | None
+    row: Mapping[str, Any] | None
+    would: WouldWord
+    why: str
+
+
+def _shown_record(held: QuarantinedRecord) -> ShownRecord:
+    return ShownRecord(
+        stream=held.stream,
+        shard_id=held.shard_id,
+        sequence_number=held.sequence_number,
+        arrived_at=moment(held.arrived_at),
+        reason=held.reason,
+        detail=held.detail,
+        quarantined_at=parse_time(held.quarantined_at),
+        payload=payload(held),
+    )
 
 
 @click.group("quarantine")
@@ -64,7 +116,7 @@ def list_command(
     with notes.status("reading the quarantine"):
         found = ReplicaQuarantine(clients, replica).find(WantedKeys(reason=reason, since=since))
     if as_json:
-        print_json(for_programs(found))
+        print_json(listed(found))
         return
     show_keys(found.keys, clients.clock.now())
     show_unreadable(found)
@@ -89,14 +141,14 @@ def show_command(key_id: str, name: str | None, state: Path, *, as_json: bool) -
     [now] = quarantine.states([one])
     if as_json:  # payloads and binaries in base64
         print_json(
-            {
-                "key": one,
-                "records": records,
-                "item": now.item,
-                "row": now.row,
-                "would": word_of(now.would),
-                "why": words_of(now.would),
-            }
+            ShownKey(
+                key=listed_key(one),
+                records=[_shown_record(held) for held in records],
+                item=now.item,
+                row=now.row,
+                would=word_of(now.would),
+                why=words_of(now.would),
+            )
         )
         return
     said = {
@@ -104,8 +156,8 @@ def show_command(key_id: str, name: str | None, state: Path, *, as_json: bool) -
         "key": one.key,
         "reason": ", ".join(one.reasons),
         "detail": one.detail,
-        "first change": dt.datetime.fromtimestamp(one.arrived_at / 1000, dt.UTC).isoformat(),
-        "quarantined": one.quarantined_at,
+        "first change": printed(moment(one.arrived_at)),
+        "quarantined": printed(parse_time(one.quarantined_at)),
         "redrive": words_of(now.would),
     }
     print_table(["", ""], [[label, printable(value)] for label, value in said.items()])

@@ -3,6 +3,7 @@
 import datetime as dt
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -23,7 +24,9 @@ from lockstep.commands.quarantine_options import (
 )
 from lockstep.commands.tablestore.keys import (
     REASONS,
-    for_programs,
+    ListedKeys,
+    WouldWord,
+    listed,
     show_keys,
     show_unreadable,
     word_of,
@@ -33,11 +36,35 @@ from lockstep.commands.tablestore.target import replica_of
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
 from lockstep.stack.use_cases.replica_quarantine import ReplicaQuarantine, key_with_id
-from lockstep.tablestore.quarantined_keys import WantedKeys
+from lockstep.tablestore.quarantined_keys import FoundKeys, WantedKeys
 from lockstep.tablestore.redrive import KeptKey, KeyRedriveReport
 
 # Nobody reads more than this; `--json` has all.
 SHOWN = 20
+
+
+class RedrivenKeys(ListedKeys, frozen=True):
+    """The keys that were selected.
+
+    Attributes:
+        would: without `--apply`: with how many of them a redrive would do what.
+        kept: the keys that stay quarantined, and why.
+        report: what the redrive did; null without `--apply`.
+    """
+
+    would: Mapping[WouldWord, int]
+    kept: Sequence[KeptKey]
+    report: KeyRedriveReport | None
+
+
+def _redriven(
+    found: FoundKeys,
+    would: Mapping[WouldWord, int],
+    kept: Sequence[KeptKey],
+    report: KeyRedriveReport | None,
+) -> RedrivenKeys:
+    keys = listed(found)
+    return RedrivenKeys(keys.keys, keys.unreadable, would, kept, report)
 
 
 @click.command(
@@ -96,8 +123,8 @@ def redrive_command(
             if word_of(state.would) in {"refused", "failed"}
         ]
         if as_json:
-            would = dict(Counter(word_of(state.would) for state in states))
-            print_json(for_programs(found) | {"would": would, "kept": kept, "report": None})
+            would = Counter(word_of(state.would) for state in states)
+            print_json(_redriven(found, would, kept, None), applied=False)
         else:
             show_keys(keys, clients.clock.now())
             show_unreadable(found)
@@ -112,7 +139,7 @@ def redrive_command(
             keys, lambda done: line.update(f"redriving: {done:,} of {len(keys):,} keys")
         )
     if as_json:
-        print_json(for_programs(found) | {"report": report})
+        print_json(_redriven(found, {}, report.kept, report), applied=True)
     else:
         show_unreadable(found)
         show_report(report)

@@ -371,7 +371,7 @@ class Rebuilds:
         purged = {image_id for image_id, _ in self._system.purged["write_to_es"]}
         wrote = {one.image_id for one in self._own[before:]}
         if wrote - taken - purged and self._others_wrote() == others:
-            raise ViolationError("O4", f"a second rebuild wrote again: {done.carried}")
+            raise ViolationError("O4", f"a second rebuild wrote again: {done.copied}")
 
     def _others_wrote(self) -> int:
         """How many writes others than rebuilds have made so far."""

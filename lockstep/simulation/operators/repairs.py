@@ -177,10 +177,10 @@ class Repairs:
         """Nothing is left but what the index is ahead with, and what an operator must decide."""
         now, explained = self._system.time.now, self._tools.explained()
         left = self._audits.expected(self._promises.raw(), whole=True, now=now, explained=explained)
-        told = {one.image_id for one in (*done.told, *done.unfinished)}
+        left_out = {one.image_id for one in (*done.undecided, *done.not_repaired)}
         for one in differing:
             verdict = left.get(one.image_id)
-            if verdict is not None and verdict.ahead is None and one.image_id not in told:
+            if verdict is not None and verdict.ahead is None and one.image_id not in left_out:
                 raise ViolationError("O2", f"a repair left {one.image_id}: {verdict}")
 
     def _note_gifts(self, differing: Sequence[DifferingImage]) -> None:

@@ -172,7 +172,7 @@ def _settled(clients: Clients, seen: Collection[Behind], now: float) -> float | 
         until = [one.processed_until for one in seen]
         known = [one.timestamp() for one in until if one is not None]
         return min(known, default=now) if len(known) == len(until) else None
-    ages = [one.behind_ms / 1000 for one in seen if one.behind_ms is not None]
+    ages = [one.lag_ms / 1000 for one in seen if one.lag_ms is not None]
     if len(ages) < len(seen):
         return None
     # Other records of the same millisecond may be unprocessed, too.

@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 class Prepared(msgspec.Struct, frozen=True):
     """A table and its settings, as they were before.
 
-    `stream_arn` is the ARN of its stream, None if it has none. `applied`: what it lacked is set.
+    `stream_arn` is the ARN of its stream, None if it has none.
     """
 
     table: str
     settings: Sequence[Setting]
     stream_arn: str | None
-    applied: bool
 
     @property
     def lacking(self) -> Sequence[Setting]:
@@ -56,7 +55,7 @@ def prepare_table(
         if apply and not one.is_set:
             settings.set(one)
             on_set(one)
-    return Prepared(table, found, settings.stream_arn(), applied=apply)
+    return Prepared(table, found, settings.stream_arn())
 
 
 def wanted_by(clients: Clients, name: str | None) -> WantedSettings:

@@ -116,7 +116,7 @@ def replica_settled_until(clients: Clients | ReplicaClients, replica: ReplicaSta
             behind = local_replica(state, clients.stack, table_stream(clients), now=now)
         except (UnknownBacklogError, CheckpointsError):
             return -math.inf
-        return now - (behind.behind_ms or 0) / 1000 - _STREAM_SECONDS
+        return now - (behind.lag_ms or 0) / 1000 - _STREAM_SECONDS
     mapping = _mapping(clients, replica)
     if not mapping.reads:
         return -math.inf

@@ -52,8 +52,8 @@ def test_what_is_imported_overrules_neither_what_is_there_nor_what_is_on_its_way
     )
     assert done.exit_code == 1, done.output
     told = msgspec.json.decode(done.stdout)
-    assert (told["new"], told["replaced"], told["left"]) == (250, 0, {"there": 2, "deleted": 1})
-    assert [one["line"] for one in told["refused"]] == [154]
+    assert (told["new"], told["replaced"], told["skipped"]) == (250, 0, {"there": 2, "deleted": 1})
+    assert [one["line"] for one in told["rejected"]] == [154]
     assert refused.read_bytes() == b"no image\n"
     assert not point.exists()
     stage.drain()
@@ -65,7 +65,7 @@ def test_what_is_imported_overrules_neither_what_is_there_nor_what_is_on_its_way
     assert stage.lockstep("audit", "--values", "--watermark", "1").exit_code == 0
 
     again = stage.answer("import", f"s3://{bucket}/old/1.ndjson", "--apply")
-    assert (again["new"], again["left"]) == (0, {"there": 99, "deleted": 1})
+    assert (again["new"], again["skipped"]) == (0, {"there": 99, "deleted": 1})
     put(stage, ("replaced", "image.uploaded"))
     stage.drain()
     file = tmp_path / "one.ndjson"
@@ -106,12 +106,12 @@ def test_a_packed_file_that_is_cut_off_is_told_with_how_much_of_it_is_put(
     file.write_bytes(packed[:-100])
     cut = stage.lockstep("import", file, "--apply", "--json")
     told = msgspec.json.decode(cut.stdout)
-    assert (cut.exit_code, told["new"], told["left"]) == (2, 1000, {})
-    assert "incomplete" in told["ended"]
+    assert (cut.exit_code, told["new"], told["skipped"]) == (2, 1000, {})
+    assert "incomplete" in told["error"]
     stage.drain()
     file.write_bytes(packed)
     again = stage.answer("import", file, "--apply")
-    assert (again["new"], again["left"]) == (1000, {"there": 1000})
+    assert (again["new"], again["skipped"]) == (1000, {"there": 1000})
 
 
 # More than one block of 1,000.
@@ -130,7 +130,7 @@ def test_a_collection_with_the_troubles_of_real_ones_goes_in_by_a_mapping_file(
         mapping.write_bytes(TABLE_MAPPING)
         file.write_bytes(bz2.compress(table(TROUBLED)))
     done = stage.answer("import", "--from", mapping, file, "--apply")
-    assert (done["new"], done["refused"]) == (TROUBLED, [])
+    assert (done["new"], done["rejected"]) == (TROUBLED, [])
     stage.drain()
     assert stage.keys("quarantine/") == []
     assert stage.names("1982:2F0") == {"Low tide, \u201cNorth Sea\u201d 0"}

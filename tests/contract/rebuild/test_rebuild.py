@@ -49,7 +49,7 @@ def test_readers_and_writers_are_switched_to_an_equal_index(place: Place) -> Non
     done = place.rebuild()
     assert (done.index, done.replaced) == (place.new, place.old)
     assert (done.kept, done.dropped) == ((place.old,), ())
-    assert (done.carried, done.told) == ({"table": 701, "index": 0}, [])
+    assert (done.copied, done.not_copied) == ({"table": 701, "index": 0}, [])
     assert (done.audit.result, done.exit_code) == ("equal", 0)
     assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
     assert place.behind(f"{place.alias}-live") == {place.new: {"filter": LIVE_FILTER}}
@@ -92,7 +92,7 @@ def test_an_index_filled_from_an_export_equals_the_current_table(
     now = dt.datetime.now(dt.UTC)
     export = Export(s3, uri, place.alias, now=now)
     done = place.run(msgspec.structs.replace(place.parts(), items=export))
-    assert done.carried == {"table": 6, "index": 3}
+    assert done.copied == {"table": 6, "index": 3}
     assert place.versions(place.new) == {"T0": 2, "T1": 2, "T2": 2, "T3": 1, "T4": 1, "T9": 1}
     assert done.audit.result == "equal"
 
@@ -103,7 +103,7 @@ def test_a_rebuild_from_the_table_resumes_with_an_export_from_its_beginning(
     place.write(*(a_change(f"T{n}", 1) for n in range(3)))
     note = RebuildState(replaces=place.old, worker=this_worker(), source="export x", position="7:9")
     Indices(place.client, place.alias).create(place.new, note)
-    assert place.rebuild().carried == {"table": 3, "index": 0}
+    assert place.rebuild().copied == {"table": 3, "index": 0}
 
 
 def test_what_the_old_index_is_ahead_with_is_copied_and_stays_in_the_audit(place: Place) -> None:
@@ -139,7 +139,7 @@ def test_a_malformed_document_that_only_the_old_index_has_is_reported_and_kept_t
     place.write(a_change("T1", 1))
     place.client.index(index=place.old, id="bad", body={"name": "somebody's"})
     done = place.rebuild(drop_old=True, at_most=100.0)
-    (told,) = done.told
+    (told,) = done.not_copied
     assert (told.image_id, done.audit.result) == ("bad", "equal")
     assert (done.exit_code, done.kept, done.dropped) == (1, (place.old,), ())
 
@@ -167,7 +167,7 @@ def test_of_what_the_index_refuses_the_document_of_the_old_index_stays(place: Pl
     parts = place.parts()
     done = place.run(msgspec.structs.replace(parts, sink=Refusing(parts.sink, 2)))
     assert place.versions(place.new) == {"T1": 1, "T2": 1}
-    assert [(one.image_id, one.detail) for one in done.told] == [("T1", "too long")]
+    assert [(one.image_id, one.detail) for one in done.not_copied] == [("T1", "too long")]
     assert (done.audit.differences, done.exit_code) == ({"index_behind": 1}, 1)
 
 
@@ -217,7 +217,7 @@ def test_an_image_that_cannot_be_copied_is_reported_and_the_others_are_copied(pl
         TableName=place.alias, Item={"image_id": {"S": "mended"}, "name": {"S": "x"}}
     )
     done = place.rebuild()
-    (told,) = done.told
+    (told,) = done.not_copied
     assert told.image_id == "bad"
     assert "malformed" in told.detail
     assert place.versions(place.new) == {"good": 1, "mended": 1}, "the old index knows better"
@@ -323,7 +323,7 @@ class TestSeveralShards:
         done = place.run(place.parts(client=client, sleep=sleep))
         assert len(new) == 4
         assert read[self.IMAGES : -self.IMAGES] == new
-        assert done.carried == {"table": self.IMAGES, "index": len(new)}
+        assert done.copied == {"table": self.IMAGES, "index": len(new)}
 
     def test_more_documents_than_fit_a_page_are_all_read(self, place: Place) -> None:
         shards = Indices(place.client, place.alias).shards(place.old)
@@ -628,7 +628,7 @@ class TestWrongAliases:
         before = place.versions(place.old)
         done = place.rebuild()
         assert done.corrected == plan.problems
-        assert (done.index, done.replaced, done.carried) == (
+        assert (done.index, done.replaced, done.copied) == (
             place.old,
             None,
             {"table": 0, "index": 0},
@@ -724,7 +724,7 @@ class TestNoIndex:
         )
         done = place.rebuild()
         assert (done.index, done.replaced) == (place.old, None)
-        assert (done.carried, done.audit.result) == ({"table": 701, "index": 0}, "equal")
+        assert (done.copied, done.audit.result) == ({"table": 701, "index": 0}, "equal")
         assert place.behind(place.alias) == {place.old: {"is_write_index": True}}
         assert place.behind(f"{place.alias}-live") == {place.old: {"filter": LIVE_FILTER}}
         assert place.shown() == 700
@@ -802,7 +802,7 @@ class TestNoIndex:
 
         done = place.run(msgspec.structs.replace(parts, items=Source(parts.items, pages)))
         assert (done.index, done.replaced) == (f"{place.alias}-000008", place.old)
-        assert done.carried == {"table": 1, "index": 1}
+        assert done.copied == {"table": 1, "index": 1}
         assert place.versions(done.index) == {"T1": 1, "T2": 1}
         assert place.behind(place.alias) == {done.index: {"is_write_index": True}}
 

@@ -36,6 +36,7 @@ from lockstep.stream.stream import TrimHorizon
 from shared.quarantine import CONSUMERS
 from tests.builders import CHANGES_STREAM
 from tests.flow.scenario import Consumer, Name, Troubled
+from tests.json_answers import check
 
 
 class Stage:
@@ -94,7 +95,10 @@ class Stage:
             consumer.drain(now=0.0)
 
     def lockstep(self, *words: object) -> Result:
-        return CliRunner().invoke(main, [*map(str, words), "--state", str(self.state)])
+        typed = [*map(str, words), "--state", str(self.state)]
+        result = CliRunner().invoke(main, typed)
+        check(typed, result.stdout)
+        return result
 
     def answer(self, *words: object) -> Any:
         result = self.lockstep(*words, "--json")

@@ -78,7 +78,7 @@ def test_an_object_at_the_position_of_a_record_of_the_table_neither_deletes_nor_
     (theirs,) = there.keys("quarantine/write_to_es/")
     forged(there, theirs)
     cases = there.answer("quarantine", "list")["cases"]
-    assert sorted((case["version"], case["functions"]) for case in cases) == [
+    assert sorted((case["version"], case["consumers"]) for case in cases) == [
         (8, ["write_to_dynamodb"]),
         (9, ["write_to_es"]),
     ]

@@ -120,7 +120,7 @@ def test_what_is_no_event_is_filed_by_the_tables_content_too(stage: Stage) -> No
     stage.put_raw(b"{", "T1")
     stage.consumers["write_to_es"].drain(now=0.0)
     (case,) = stage.answer("quarantine", "list")["cases"]
-    assert (case["functions"], case["verdict"]["state"]) == (["write_to_es"], "choose")
+    assert (case["consumers"], case["action"]) == (["write_to_es"], "choose")
     stage.answer("redrive", "--choose", "stored", case["id"], "--apply")
     assert stage.names("T1") == {"in the table"}
     assert stage.keys("quarantine/") == []

@@ -114,7 +114,7 @@ def test_a_deletion_that_a_clock_ahead_outran_is_settled_by_choosing(
     ahead = image_event("T1", stamp(3_600), image=image("from a clock ahead"))
     put_one_after_another(stage, ahead, image_event("T1", stamp(), "image.deleted"))
     (case,) = stage.answer("quarantine", "list", "--reason", "outrun")["cases"]
-    assert case["functions"] == ["write_to_dynamodb", "write_to_es"]
+    assert case["consumers"] == ["write_to_dynamodb", "write_to_es"]
     assert "ahead of its own arrival" in case["detail"]
     assert stage.answer("redrive", "--apply")["report"]["kept"] == {"choose": 1}
     assert stage.names("T1") == {"from a clock ahead"}
@@ -249,7 +249,7 @@ def test_an_undecodable_record_stays_until_it_is_corrected(stage: Stage) -> None
     stage.put_raw(b"\xff\x1b[2J", "T1")
     stage.put_raw(image_event("T1", 3), "T1")
     stage.drain()
-    assert stage.answer("redrive", "--apply")["report"]["kept"] == {"mend": 1}
+    assert stage.answer("redrive", "--apply")["report"]["kept"] == {"correct": 1}
     case_id = case_of(stage, "T1")
     shown = stage.lockstep("quarantine", "show", case_id)
     assert r"\xff\x1b[2J" in shown.stdout
@@ -324,7 +324,7 @@ def test_a_discarded_record_is_redriven_from_its_failure_document(stage: Stage) 
     )
     assert stage.names("T1") == {"T1 at version 7", None}
     report = stage.answer("redrive", "--apply")["report"]
-    assert (report["redriven"], report["kept"]) == (1, {"mend": 1})
+    assert (report["redriven"], report["kept"]) == (1, {"correct": 1})
     assert stage.keys("aws/") == []
     assert len(stage.keys("redriven/aws/")) == 1
     # The one that is no event has now an object of its own for each consumer.
@@ -375,9 +375,9 @@ def test_a_pointer_redrives_what_the_stream_still_holds(stage: Stage, tmp_path: 
     assert stage.answer("redrive", "--pointers", pointers, "--apply")["report"]["redriven"] == 0
 
 
-@pytest.mark.parametrize(("days", "state"), [(89, "ready"), (91, "too_old")])
+@pytest.mark.parametrize(("days", "action"), [(89, "redrive"), (91, "too_old")])
 def test_a_record_may_be_put_back_until_it_is_90_days_old(
-    stage: Stage, days: int, state: str
+    stage: Stage, days: int, action: str
 ) -> None:
     stage.put_raw(image_event("T1", 7), "T9")
     stage.drain()
@@ -388,7 +388,7 @@ def test_a_record_may_be_put_back_until_it_is_90_days_old(
         record["arrived_at"] -= age_ms
         s3.put_object(Bucket=bucket, Key=key, Body=msgspec.json.encode(record))
     (case,) = stage.answer("quarantine", "list")["cases"]
-    assert case["verdict"]["state"] == state
+    assert case["action"] == action
 
 
 @pytest.mark.parametrize(("days", "why"), [(38, "for 38 days"), (0, "for an unknown time")])

@@ -26,14 +26,14 @@ def test_exactly_the_tombstones_that_nobody_needs_are_removed(stage: Stage) -> N
     shown = stage.lockstep("purge", "--json")
     assert shown.exit_code == 0, shown.output
     found = msgspec.json.decode(shown.stdout)
-    assert (found["over"], found["purge"], found["purged"]) == (151, 150, 0)
+    assert (found["expired"], found["removable"], found["purged"]) == (151, 150, 0)
     assert found["kept"] == {"removal_missing_in_table": 1}
     done = stage.lockstep("purge", "--apply")
     assert done.exit_code == 0, done.output
     assert "150 removed, 0 changed meanwhile, 0 failed" in done.stdout
     assert "the table has no such deletion" in done.stdout
     found = msgspec.json.decode(stage.lockstep("purge", "--json").stdout)
-    assert (found["over"], found["purge"]) == (1, 0)
+    assert (found["expired"], found["removable"]) == (1, 0)
     # The one that stayed is the only sign that the image was deleted. A repair leaves it, too.
     repaired = stage.lockstep(
         "audit", "--repair", "--apply", "--at-most", "100", "--watermark", "1", "--json"

@@ -162,7 +162,7 @@ def test_all_corruptions_are_found_and_repaired_and_no_other_while_a_producer_wr
     written = repaired["repaired"]["written"]
     print(f"repair: {written}; {traffic.put:,} events put meanwhile")  # noqa: T201 - the same
     assert repaired["after"]["ahead"] == dict(ahead)
-    assert (repaired["repaired"]["told"], repaired["repaired"]["unfinished"]) == ([], [])
+    assert (repaired["repaired"]["undecided"], repaired["repaired"]["not_repaired"]) == ([], [])
     assert repaired["repaired"]["passes"] <= 3
     assert sum(written.values()) >= len(injected) - ahead.total()
     for spoil, was in samples.items():

@@ -122,15 +122,15 @@ def test_what_a_consumer_lost_comes_back_from_the_stream(
     assert differences(stage) == found
     done = stage.answer("replay", "--since", since, "--rate", "10000", "--apply")
     assert done["records"] == LOST
-    assert done["fates"].pop(store) == {"Applied": LOST}
-    assert list(done["fates"].values()) == [{"Duplicate": LOST}]
+    assert done["outcomes"].pop(store) == {"Applied": LOST}
+    assert list(done["outcomes"].values()) == [{"Duplicate": LOST}]
     assert differences(stage) == {}
     assert stage.names("new7") == {"new7 at version 5"}
     assert stage.names("T7") == {"T7 at version 5"}
     assert stage.names("T77") == {None}
     before = everything(stage)
     again = stage.answer("replay", "--since", since, "--rate", "10000", "--apply")
-    assert again["fates"] == {"table": {"Duplicate": LOST}, "index": {"Duplicate": LOST}}
+    assert again["outcomes"] == {"table": {"Duplicate": LOST}, "index": {"Duplicate": LOST}}
     assert everything(stage) == before
 
 
@@ -153,7 +153,7 @@ def test_it_writes_both_stores_from_the_image_stream_where_the_index_is_fed_from
     # The index knows only what the table knows, so both lack the same.
     assert stage.names("new7") == {None}
     done = stage.answer("replay", "--since", since, "--rate", "10000", "--apply")
-    assert done["fates"] == {"table": {"Applied": LOST}, "index": {"Applied": LOST}}
+    assert done["outcomes"] == {"table": {"Applied": LOST}, "index": {"Applied": LOST}}
     assert stage.names("new7") == {"new7 at version 5"}
     before = everything(stage)
     by_index.drain(now=0.0)
@@ -184,7 +184,7 @@ def test_after_a_kill_half_way_it_resumes_and_ends_the_same(stage: Stage) -> Non
     assert stage.answer(*resumed)["records"] == LOST - records
     done = stage.answer(*resumed, "--apply")
     assert done["records"] == LOST
-    assert sum(done["fates"]["table"].values()) == LOST
+    assert sum(done["outcomes"]["table"].values()) == LOST
     assert differences(stage) == {}
     assert stage.keys(PREFIX) == []
     gone = stage.lockstep(*resumed, "--apply")
@@ -202,7 +202,7 @@ def test_poison_and_conflicts_are_quarantined_once_and_not_again_after_a_redrive
     # The consumers are off: the replay quarantines what they would.
     done = stage.answer("replay", "--since", "1h", "--apply")
     counts = {"Duplicate": 1, "Quarantined": 2}
-    assert done["fates"] == {"table": counts, "index": counts}
+    assert done["outcomes"] == {"table": counts, "index": counts}
     by_replay = quarantined(stage)
     assert len(by_replay) == 4
     stage.drain()
@@ -214,7 +214,7 @@ def test_poison_and_conflicts_are_quarantined_once_and_not_again_after_a_redrive
     assert len(left) == 2
     again = stage.answer("replay", "--since", "1h", "--apply")
     assert stage.keys("quarantine/") == left
-    assert (again["redriven"], again["fates"]) == (2, done["fates"])
+    assert (again["redriven"], again["outcomes"]) == (2, done["outcomes"])
     assert stage.names("T1") == {"first"}
 
 
@@ -242,7 +242,7 @@ def test_after_a_split_and_a_merge_the_events_of_an_image_stay_in_order(stage: S
     assert len(stage.stream.shards()) == 5
     assert stage.answer("replay", "--since", "1h")["records"] == 120
     done = stage.answer("replay", "--since", "1h", "--rate", "10000", "--apply")
-    assert done["fates"]["table"] == {"Applied": 40, "Quarantined": 80}
+    assert done["outcomes"]["table"] == {"Applied": 40, "Quarantined": 80}
     assert all(stage.names(f"T{number}") == {f"T{number}, 1"} for number in range(40))
 
 

@@ -105,8 +105,8 @@ class Place:
 
     def repair(self, differing: Sequence[RowDifference]) -> tuple[int, int, int]:
         done = apply(differing, self.row_repair, BY_BOTH, CLOCK)
-        assert done.ended is None
-        return done.changed, done.equal, len(done.unrepaired)
+        assert done.error is None
+        return done.changed, done.equal, len(done.not_repaired)
 
     def redrive(self, bucket: Bucket) -> KeyRedriveReport:
         redrive = KeyRedrive(

@@ -113,7 +113,7 @@ def told_by(stage: Stage, *words: object, code: int = 0) -> dict[str, Any]:
 
 def story(found: Mapping[str, Any]) -> list[tuple[str, int | None, Sequence[str]]]:
     return [
-        (event["what"], event.get("version"), event.get("functions", []))
+        (event["what"], event.get("version"), event.get("consumers", []))
         for event in found["events"]
     ]
 

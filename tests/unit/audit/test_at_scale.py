@@ -105,7 +105,7 @@ class Run:
 
     def mended(self, found: Mapping[str, DifferenceKind]) -> Mapping[str, int]:
         done = self.repair.apply([DifferingImage(*one) for one in found.items()])
-        assert (done.told, done.unfinished) == ([], [])
+        assert (done.undecided, done.not_repaired) == ([], [])
         return done.written
 
     def answered(self, winner: Winner, kinds: frozenset[AheadKind]) -> Mapping[str, int]:
@@ -130,7 +130,7 @@ class Run:
             if one.ahead is not None
         ]
         done = answers.apply(lines)
-        assert (done.left, done.unfinished) == ([], [])
+        assert (done.left, done.not_changed) == ([], [])
         return done.written
 
     @property

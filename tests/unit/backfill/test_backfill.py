@@ -98,7 +98,7 @@ def there(image_id: str, version: int = PAST, **more: Any) -> Entry:
 def test_an_image_gets_a_version_that_is_lower_than_that_of_any_event_to_come(file: Path) -> None:
     run = Run()
     done = run.file(file, line("a"), b"\n", line("b"))
-    assert (done.new, done.left, done.refused) == (2, {}, 0)
+    assert (done.new, done.skipped, done.rejected) == (2, {}, 0)
     assert [(one.image_id, one.version) for one in run.put] == [("a", PAST + 1), ("b", PAST + 2)]
     assert {one.type for one in run.put} == {"image.uploaded"}
     assert {one.occurred_at.timestamp() for one in run.put} == {NOW}
@@ -123,7 +123,7 @@ def test_an_image_that_is_in_the_table_or_was_deleted_is_skipped(file: Path) -> 
     run = Run(there("there"), gone, ended)
     done = run.file(file, line("there"), line("gone", version=PAST + 9), line("ended"))
     assert [one.image_id for one in run.put] == ["ended"]
-    assert (done.new, done.left) == (1, {"there": 1, "deleted": 1})
+    assert (done.new, done.skipped) == (1, {"there": 1, "deleted": 1})
 
 
 def test_replace_puts_newer_images_and_no_stamp_over_a_counter(
@@ -135,7 +135,7 @@ def test_replace_puts_newer_images_and_no_stamp_over_a_counter(
     )
     done = run.file(file, line("a"), line("counted"), line("counting", version=4), line("c"))
     assert [(one.image_id, one.version) for one in run.put] == [("a", now), ("counting", 4)]
-    assert (done.new, done.replaced, done.left, done.refused) == (0, 2, {"newer_there": 1}, 1)
+    assert (done.new, done.replaced, done.skipped, done.rejected) == (0, 2, {"newer_there": 1}, 1)
     (refused,) = run.refused
     assert (refused.line, refused.reason) == (2, "version")
 
@@ -147,7 +147,7 @@ def test_undelete_puts_what_was_deleted_and_leaves_what_is_there(file: Path) -> 
     run = Run(there("there"), gone, counted, replaces="deleted")
     done = run.file(file, line("there"), line("gone"), line("counted"), line("new"))
     assert [(one.image_id, one.version) for one in run.put] == [("gone", now + 1), ("new", now + 3)]
-    assert (done.new, done.replaced, done.left, done.refused) == (1, 1, {"there": 1}, 1)
+    assert (done.new, done.replaced, done.skipped, done.rejected) == (1, 1, {"there": 1}, 1)
     assert "set the next version" in run.refused[0].detail
 
 
@@ -159,13 +159,13 @@ def test_replace_leaves_what_is_the_same(file: Path) -> None:
     run = Run(same, broken, there("other"), replaces="all")
     done = run.file(file, line("same"), line("other"), line("broken", image=image("same")))
     assert [one.image_id for one in run.put] == ["other", "broken"]
-    assert (done.replaced, done.left) == (2, {"same": 1})
+    assert (done.replaced, done.skipped) == (2, {"same": 1})
 
 
 def test_a_foreign_item_is_skipped_and_is_replaced_only_by_replace(file: Path) -> None:
     broken = Entry("a", malformed="no version")
     run = Run(broken)
-    assert run.file(file, line("a")).left == {"there": 1}
+    assert run.file(file, line("a")).skipped == {"there": 1}
     assert Run(broken, replaces="all").file(file, line("a")).replaced == 1
 
 
@@ -179,7 +179,7 @@ def test_a_rejected_line_is_reported_and_kept_unchanged(file: Path) -> None:
     assert run.kept == [bad, removal, b"{\n"]
     assert "name" in run.refused[0].detail
     assert "lockstep put" in run.refused[1].detail
-    assert done.refused == 3
+    assert done.rejected == 3
 
 
 def test_records_of_another_shape_are_converted(file: Path) -> None:
@@ -284,7 +284,7 @@ def test_every_format_is_resumed_after_the_same_record(
         data = pack(text.encode("utf-16"))
         done = run.file(file, data, after=Point(str(file), after) if after else None)
         assert [one.image_id for one in run.put] == [f"i{n}" for n in range(after, 7)]
-        assert (done.new, done.refused) == (7 - after, 0)
+        assert (done.new, done.rejected) == (7 - after, 0)
         assert [point.line for point in run.steps] == ([7] if after < 7 else [])
 
 

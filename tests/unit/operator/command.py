@@ -4,10 +4,14 @@ import click
 from click.testing import CliRunner, Result
 
 from lockstep.cli import main
+from tests.json_answers import check
 
 
 def lockstep(*words: object, stdin: bytes = b"") -> Result:
-    return CliRunner().invoke(main, list(map(str, words)), input=stdin)
+    typed = list(map(str, words))
+    result = CliRunner().invoke(main, typed, input=stdin)
+    check(typed, result.stdout)
+    return result
 
 
 def commands_of(group: click.Group) -> dict[str, click.Command]:

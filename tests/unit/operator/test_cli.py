@@ -79,7 +79,7 @@ def test_bad_lines_are_listed_for_programs(state: Path) -> None:
     file.write_bytes(b"\n\nno event\n\xff\n")
     result = lockstep("put", file, "--json", "--state", state)
     report = msgspec.json.decode(result.stdout)
-    (third, fourth) = report["refused"]
+    (third, fourth) = report["rejected"]
     assert (third["line"], third["reason"]) == (3, "not_json")
     assert "the record is not JSON, it begins with `no event`" in third["detail"]
     assert (fourth["line"], fourth["reason"]) == (4, "not_utf8")
@@ -97,7 +97,7 @@ def test_of_very_many_bad_lines_a_person_reads_the_first_ones_and_a_program_all(
     assert result.stderr.count("line ") == 20
     assert "0 put, 642 rejected" in result.stdout
     report = msgspec.json.decode(lockstep("put", file, "--json", "--state", state).stdout)
-    assert len(report["refused"]) == 642
+    assert len(report["rejected"]) == 642
 
 
 def test_a_packed_file_of_events_is_read(state: Path) -> None:

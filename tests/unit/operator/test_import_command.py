@@ -63,10 +63,10 @@ def test_a_source_that_breaks_off_is_told_with_all_that_came_before_it(state: Pa
     result = lockstep(*words)
     assert_one_line(result, "damaged or incomplete")
     told = msgspec.json.decode(lockstep(*words, "--json").stdout)
-    count = len(told["refused"])
+    count = len(told["rejected"])
     assert f"not finished: 0 new and 0 replaced put, {count} rejected; some" in result.stderr
     assert (told["new"], 0 < count < 50) == (0, True)
-    assert "damaged or incomplete" in told["ended"]
+    assert "damaged or incomplete" in told["error"]
 
 
 def test_of_very_many_refused_lines_a_person_reads_the_first_ones_and_a_program_all(
@@ -79,7 +79,7 @@ def test_of_very_many_refused_lines_a_person_reads_the_first_ones_and_a_program_
     assert result.stderr.count(f"{source}:") == 20
     assert "642 rejected" in result.stdout
     told = msgspec.json.decode(lockstep(*imported(state, source), "--json").stdout)
-    assert len(told["refused"]) == 642
+    assert len(told["rejected"]) == 642
 
 
 def test_ctrl_c_says_how_far_it_came_and_how_to_go_on(state: Path) -> None:

@@ -86,7 +86,7 @@ def digest_of_event(event: Event) -> str:
 def test_an_image_goes_the_whole_way_and_is_deleted() -> None:
     way = Way()
     found = way.test().run(60, 1.0)
-    assert list(found.steps) == STEPS
+    assert list(found.seconds) == STEPS
     assert [event.type for _, event in way.events] == ["image.uploaded", "image.deleted"]
     assert way.events[0][1].version < way.events[1][1].version
     assert {event.image_id for _, event in way.events} == {found.image_id}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from functions.search_images.facets import Facets
 from functions.search_images.search import Hit, SearchResult
 from lockstep.commands.search import show_search
-from lockstep.console.terminal import cut, highlighted, print_json, print_table
+from lockstep.console.terminal import cut, highlighted, print_json, print_table, print_value
 from lockstep.console.text import CONTROLS, printable, told_apart
 
 ASTRONAUT = "👩\u200d🚀"
@@ -58,7 +58,7 @@ def test_what_could_steer_a_terminal_is_made_visible(text: str, shown: str) -> N
 def test_json_is_as_harmless_and_as_readable(
     capfdbinary: pytest.CaptureFixture[bytes], text: str, shown: str
 ) -> None:
-    print_json(text)
+    print_value(text)
     assert capfdbinary.readouterr().out.decode() == f"{shown}\n"
 
 
@@ -67,10 +67,33 @@ def test_json_keeps_every_character_that_it_makes_visible(
 ) -> None:
     characters = (chr(code) for code in range(0x1_0000) if not 0xD800 <= code < 0xE000)
     answer = {"detail": "".join(characters), "\x9b\U000e0001": "\U0010ffff"}
-    print_json(answer)
+    print_value(answer)
     said = capfdbinary.readouterr().out
     assert CONTROLS.search(said.decode().removesuffix("\n")) is None
     assert msgspec.json.decode(said) == answer
+
+
+class _Answer(msgspec.Struct):
+    found: int
+
+
+class _Nothing(msgspec.Struct):
+    pass
+
+
+def test_an_answer_in_json_begins_with_the_version_of_its_format(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    print_json(_Answer(3))
+    print_json(_Answer(3), applied=True)
+    print_json(_Nothing(), applied=False)
+    print_json(_Nothing())
+    assert capfdbinary.readouterr().out.splitlines() == [
+        b'{"format":1,"found":3}',
+        b'{"format":1,"applied":true,"found":3}',
+        b'{"format":1,"applied":false}',
+        b'{"format":1}',
+    ]
 
 
 def test_highlights_are_marked_and_everything_in_them_is_made_harmless() -> None:

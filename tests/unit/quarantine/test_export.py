@@ -35,7 +35,7 @@ def test_an_event_with_a_fault_is_exported_as_it_is() -> None:
         "image": "T1",
         "reasons": ["schema"],
         "detail": "because",
-        "state": "mend",
+        "action": "correct",
     }
 
 

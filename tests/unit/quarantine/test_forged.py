@@ -88,7 +88,7 @@ def test_when_the_record_of_the_table_is_settled_meanwhile_its_copy_is_not_put()
     forge(stand, image_event("T1", 7))
     found = stand.find()
     del stand.objects.kept[key]
-    assert (stand.apply(found).moved_meanwhile, stand.stream) == (1, [])
+    assert (stand.apply(found).settled_meanwhile, stand.stream) == (1, [])
 
 
 @pytest.mark.parametrize("mapping", ["of-the-index", "gone", "uuid-of-another", ""])

@@ -88,7 +88,7 @@ def test_fetched_records_that_another_redrive_settled_meanwhile_are_not_put() ->
     found = stand.find(pointers=[LINE], fetch=Shard(range(1, 12)).fetch)
     put = stand.apply(found).put
     report = stand.apply(found)
-    assert (report.redriven, report.moved_meanwhile, len(stand.stream)) == (0, put, put)
+    assert (report.redriven, report.settled_meanwhile, len(stand.stream)) == (0, put, put)
     assert stand.under("quarantine/") == []
 
 

@@ -89,7 +89,7 @@ def test_a_record_that_another_redrive_settled_meanwhile_is_not_put() -> None:
     found = stand.find()
     stand.apply(found)
     report = stand.apply(found)
-    assert (report.redriven, report.moved_meanwhile, len(stand.stream)) == (0, 1, 1)
+    assert (report.redriven, report.settled_meanwhile, len(stand.stream)) == (0, 1, 1)
 
 
 @pytest.mark.parametrize("before", range(1, 4))
@@ -113,7 +113,7 @@ def test_a_split_document_that_another_redrive_settles_meanwhile_leaves_no_objec
 
     stand.objects.write_new = settled_meanwhile  # type: ignore[method-assign]  # of this stand only
     report = stand.apply(found)
-    assert (report.redriven, report.moved_meanwhile) == (0, 3)
+    assert (report.redriven, report.settled_meanwhile) == (0, 3)
     assert (stand.under("quarantine/"), len(stand.stream)) == ([], 3)
 
 
@@ -147,7 +147,7 @@ def test_undecodable_records_stay_with_their_reason() -> None:
     stand = Stand()
     stand.set_aside(b"{")
     report = stand.apply()
-    assert (stand.stream, dict(report.kept)) == ([], {"mend": 1})
+    assert (stand.stream, dict(report.kept)) == ([], {"correct": 1})
     assert "not_json" in stand.only().verdict.why
 
 

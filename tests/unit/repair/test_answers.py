@@ -93,7 +93,7 @@ def test_the_index_wins_by_writing_the_table_and_touches_no_document(content: st
     documents = stored(stand)[1]
     kinds: frozenset[AheadKind] = IMAGE if content else frozenset({"removal"})
     done = desk.apply("index", kinds)
-    assert (done.written, done.left, done.unfinished) == ({"write_table": 1}, [], [])
+    assert (done.written, done.left, done.not_changed) == ({"write_table": 1}, [], [])
     assert stand.audit().result == "equal"
     assert (stand.opensearch.documents, desk.kept()) == (documents, [])
 
@@ -105,7 +105,7 @@ def test_the_table_wins_over_a_forged_newer_document_and_the_next_event_is_not_s
     desk = Desk(stand)
     items = stored(stand)[0]
     done = desk.apply("table")
-    assert (done.written, done.left, done.unfinished) == ({"replace_document": 1}, [], [])
+    assert (done.written, done.left, done.not_changed) == ({"replace_document": 1}, [], [])
     assert (stand.audit().result, stand.dynamodb.items) == ("equal", items)
     following = a_change(STAMP + 1, "the next")
     assert [sink.send([following]) for sink in (stand.table_sink, stand.index_sink)] == [
@@ -138,7 +138,7 @@ def test_the_table_does_not_win_in_an_index_that_may_refuse_its_content(error: S
     desk, before = Desk(stand), stored(stand)
     with suppress(MisconfiguredError):
         done = desk.answers("table", repair=repair).apply(desk.lines)
-        assert [one.detail for one in done.unfinished] == ["503"]
+        assert [one.detail for one in done.not_changed] == ["503"]
     assert stored(stand) == before
 
 
@@ -264,7 +264,7 @@ def test_the_index_wins_over_a_malformed_item_at_its_own_version(
     desk = Desk(stand)
     assert desk.apply("index").written == {}
     done = desk.apply("index", frozenset({"malformed"}))
-    assert (done.written, done.unfinished) == (written, [])
+    assert (done.written, done.not_changed) == (written, [])
     if left is None:
         assert stand.audit().result == "equal"
         assert stand.dynamodb.items["T1"]["somebody"] == {"S": "was here"}
@@ -368,7 +368,7 @@ def test_a_killed_answer_of_the_table_can_be_repeated(calls: int) -> None:
         ("write_index", 100 * calls),
     ]
     done = desk.apply("table")
-    assert (done.left, done.unfinished) == ([], [])
+    assert (done.left, done.not_changed) == ([], [])
     assert (stand.audit().result, stand.dynamodb.items) == ("equal", items)
     assert {one["image_id"] for one in desk.kept()} == items.keys()
     plan = desk.answers("table").plan(desk.lines, images=250)
@@ -407,7 +407,7 @@ def test_a_killed_answer_of_the_index_can_be_repeated() -> None:
         desk.answers("index", table_sink=KilledSink(stand)).apply(desk.lines)
     assert 0 < len(stand.dynamodb.items) < 60
     done = desk.apply("index")
-    assert (done.left, done.unfinished) == ([], [])
+    assert (done.left, done.not_changed) == ([], [])
     assert (stand.audit().result, len(stand.dynamodb.items)) == ("equal", 60)
 
 
@@ -424,7 +424,7 @@ def test_answers_mend_whatever_a_plain_repair_leaves_or_change_nothing() -> None
             before = stored(stand)
             desk = Desk(stand, lines=[line_of(stand)])
             done = desk.apply(winner, ALL)
-            assert done.unfinished == [], (item, document, done)
+            assert done.not_changed == [], (item, document, done)
             if done.left:
                 assert stored(stand) == before
                 continue
@@ -491,5 +491,5 @@ def test_a_report_twice_in_one_file_is_answered_once_across_batches() -> None:
     desk = Desk(stand)
     desk.lines = desk.lines * 2
     done = desk.apply("table")
-    assert (done.written["replace_document"], done.unfinished) == (60, [])
+    assert (done.written["replace_document"], done.not_changed) == (60, [])
     assert (stand.audit().result, len(desk.kept())) == ("equal", 60)

@@ -151,11 +151,11 @@ VERSIONLESS = {name: value for name, value in put().items() if name != "version"
         (LYING_ITEM, doc(4), "malformed"),
         (put() | {"version": {"S": "x"}}, doc(), "malformed"),
         (put() | {"version": {"N": "1E+100"}}, doc(), "malformed"),
-        (LYING_ITEM, None, "tell"),
-        (LYING_ITEM, LYING_DOC, "tell"),
-        (LYING_ITEM, NEWER_LYING_DOC, "tell"),
-        (LYING_ITEM, doc(content=None, arrived=OLD), "tell"),
-        (LYING_ITEM, doc(6, None, arrived=OLD), "tell"),
+        (LYING_ITEM, None, "decide"),
+        (LYING_ITEM, LYING_DOC, "decide"),
+        (LYING_ITEM, NEWER_LYING_DOC, "decide"),
+        (LYING_ITEM, doc(content=None, arrived=OLD), "decide"),
+        (LYING_ITEM, doc(6, None, arrived=OLD), "decide"),
         # What nobody could have sent: an operator answers.
         (put(5), doc(6, moved=-3, content="z"), "image"),
         (put(5), doc(6, moved=-3), "image"),
@@ -281,8 +281,8 @@ def test_a_repair_changes_nothing_in_the_table_and_nothing_that_the_index_is_ahe
         before = stand.dynamodb.items.copy(), stand.opensearch.documents.copy()
         newest = newest_claim(stand)
         done = stand.mend(T1)
-        assert not done.unfinished, (item, document, done)
-        assert (done.ahead, bool(done.told)) == (
+        assert not done.not_repaired, (item, document, done)
+        assert (done.ahead, bool(done.undecided)) == (
             isinstance(decision, Ahead),
             isinstance(decision, NeedsOperator),
         )

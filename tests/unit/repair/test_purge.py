@@ -94,12 +94,12 @@ def test_purging_leaves_both_stores_equal_and_nothing_to_purge() -> None:
     many = [a_change(STAMP, None, arrived=OLD, image_id=f"i{n}") for n in range(250)]
     stand.index_sink.send(many)
     shown = purged(stand, apply=False)
-    assert (shown.over, shown.purge, shown.purged) == (250, 250, 0)
+    assert (shown.expired, shown.removable, shown.purged) == (250, 250, 0)
     assert len(stand.opensearch.documents) == 250
     done = purged(stand)
-    assert (done.purge, done.purged, done.moved_on, done.failed) == (250, 250, 0, 0)
+    assert (done.removable, done.purged, done.changed_meanwhile, done.failed) == (250, 250, 0, 0)
     assert stand.audit().result == "equal"
-    assert purged(stand).over == 0
+    assert purged(stand).expired == 0
 
 
 def test_an_image_that_comes_back_during_the_purge_stays() -> None:
@@ -107,5 +107,5 @@ def test_an_image_that_comes_back_during_the_purge_stays() -> None:
     stand.index_sink.send([gone(5)])
     back = a_change(STAMP + 6, "back")
     done = purged(stand, back)
-    assert (done.purge, done.purged, done.moved_on) == (1, 0, 1)
+    assert (done.removable, done.purged, done.changed_meanwhile) == (1, 0, 1)
     assert stand.opensearch.documents["T1"].source == a_document(back).source

@@ -45,7 +45,7 @@ def test_the_plan_counts_each_kind_and_writes_nothing() -> None:
         ("missing_in_index", "write_index", 5),
     ]
     assert [one.image_id for one in plan.planned[1].examples] == ["i0000", "i0001", "i0002"]
-    assert (plan.changes, plan.told, plan.percent) == (6, 0, 3.0)
+    assert (plan.changes, plan.undecided, plan.percent) == (6, 0, 3.0)
     assert (len(stand.dynamodb.journal), len(stand.opensearch.journal)) == journals
 
 
@@ -53,7 +53,7 @@ def test_images_that_need_an_operator_do_not_count_for_the_limit() -> None:
     stand = Stand()
     stand.hold({"image_id": {"S": "T1"}}, None)
     plan = stand.repair.plan(T1, images=1)
-    assert (plan.changes, plan.told) == (0, 1)
+    assert (plan.changes, plan.undecided) == (0, 1)
     check_limit(plan, 0)
 
 
@@ -65,7 +65,7 @@ def test_the_limit_refuses_a_larger_share_and_names_the_one_that_is_needed(
     changes: int, images: int, at_most: float, *, stops: bool
 ) -> None:
     planned = [PlannedAction("missing_in_index", "write_index", changes, [])]
-    plan = RepairPlan(planned, images, changes, ahead=0, told=0)
+    plan = RepairPlan(planned, images, changes, ahead=0, undecided=0)
     if not stops:
         check_limit(plan, at_most)
         return
@@ -79,7 +79,7 @@ def test_a_document_deleted_by_hand_is_waited_for_as_long_as_opensearch_remember
     stand.hold(an_item(a_change(STAMP)), StoredDocument(STAMP + 1, None, stand.at))
     began = stand.at
     done = stand.mend(T1)
-    assert (done.passes, done.written, done.unfinished) == (1, {"write_index": 1}, [])
+    assert (done.passes, done.written, done.not_repaired) == (1, {"write_index": 1}, [])
     assert 60 <= stand.at - began < PATIENCE_SECONDS
     assert stand.audit().result == "equal"
 
@@ -94,7 +94,7 @@ def test_many_documents_that_are_forgotten_one_after_the_other_are_all_waited_fo
         stand.opensearch.documents[change.image_id] = removed
     differing = [DifferingImage(one.image_id, "missing_in_index") for one in images(count)]
     done = stand.repair.apply(differing)
-    assert (done.written, done.unfinished) == ({"write_index": count}, [])
+    assert (done.written, done.not_repaired) == ({"write_index": count}, [])
     assert stand.audit().result == "equal"
 
 
@@ -120,7 +120,7 @@ def test_an_image_that_somebody_spoils_again_and_again_ends_the_repair_some_time
         clock=stand.clock,
     )
     done = repair.apply(T1)
-    assert [one.image_id for one in done.unfinished] == ["T1"]
+    assert [one.image_id for one in done.not_repaired] == ["T1"]
 
 
 def test_a_change_that_a_store_refuses_is_reported_and_does_not_affect_others() -> None:
@@ -130,8 +130,8 @@ def test_a_change_that_a_store_refuses_is_reported_and_does_not_affect_others() 
     stand.opensearch.documents.clear()
     stand.opensearch.refuses = lambda source: source["image_id"] == "i0007"
     done = stand.mend()
-    assert [one.image_id for one in done.told] == ["i0007"]
-    assert "mapper_parsing" in done.told[0].detail
+    assert [one.image_id for one in done.undecided] == ["i0007"]
+    assert "mapper_parsing" in done.undecided[0].detail
     assert stand.opensearch.documents.keys() == kept.keys() - {"i0007"}
 
 
@@ -179,7 +179,7 @@ def test_a_store_that_fails_for_a_while_is_tried_again() -> None:
     stand = Stand()
     stand.hold(an_item(a_change(STAMP)), None)
     done = troubled(stand, RequestFailedError("503"), 3).apply(T1)
-    assert (done.written, done.unfinished) == ({"write_index": 1}, [])
+    assert (done.written, done.not_repaired) == ({"write_index": 1}, [])
     assert stand.audit().result == "equal"
 
 
@@ -187,7 +187,7 @@ def test_a_store_that_keeps_failing_leaves_its_images_unfinished_with_the_reason
     stand = Stand()
     stand.hold(an_item(a_change(STAMP)), None)
     done = troubled(stand, RequestFailedError("503"), 10**6).apply(T1)
-    assert [(one.image_id, one.detail) for one in done.unfinished] == [("T1", "503")]
+    assert [(one.image_id, one.detail) for one in done.not_repaired] == [("T1", "503")]
 
 
 def test_a_request_that_is_refused_as_a_whole_is_split() -> None:
@@ -195,7 +195,7 @@ def test_a_request_that_is_refused_as_a_whole_is_split() -> None:
     stand.write(*images(20))
     stand.opensearch.documents.clear()
     done = troubled(stand, RequestRefusedError("413"), 3).apply(stand.differing())
-    assert (done.written, done.told) == ({"write_index": 20}, [])
+    assert (done.written, done.undecided) == ({"write_index": 20}, [])
 
 
 def test_an_event_that_arrives_between_decision_and_correction_stays() -> None:
@@ -241,7 +241,7 @@ def test_a_moved_document_stays_in_an_index_that_may_refuse_it_later(error: Sink
         clock=stand.clock,
     )
     with suppress(MisconfiguredError):
-        assert [one.detail for one in repair.apply(T1).unfinished] == ["503"]
+        assert [one.detail for one in repair.apply(T1).not_repaired] == ["503"]
     assert stand.opensearch.documents["T1"].version == STAMP + 1
     assert stand.opensearch.documents["T1"].source is not None
 
@@ -280,7 +280,7 @@ def test_a_table_restored_from_an_old_copy_loses_nothing_and_brings_nothing_back
     assert found.differences == {"missing_in_table": 9, "table_behind": 6}
     assert found.ahead == {"image": 12, "removal": 3}
     done = stand.mend()
-    assert (done.written, done.ahead, done.told) == ({}, 15, [])
+    assert (done.written, done.ahead, done.undecided) == ({}, 15, [])
     assert (stand.dynamodb.items, stand.opensearch.documents) == (restored, documents)
     assert stand.audit().exit_code == 1
 

@@ -133,7 +133,7 @@ def test_each_record_goes_to_both_stores_and_is_counted_by_its_fate() -> None:
     first = stand.apply(4 * HOUR)
     assert first.records == 4
     expected = {"Applied": 2, "Quarantined": 1, "Stale": 1}
-    assert first.fates == {"table": expected, "index": expected}
+    assert first.outcomes == {"table": expected, "index": expected}
     assert stand.table.stored == stand.index.stored
     assert stand.table.versions == {"T1": 2, "T2": 1}
     assert len(stand.keys_under()) == 2
@@ -152,7 +152,7 @@ def test_a_second_replay_changes_nothing() -> None:
     was = dict(stand.table.stored), dict(stand.index.stored), stand.keys_under()
     again = stand.apply(2 * HOUR)
     counts = {"Duplicate": 20, "Quarantined": 1}
-    assert again.fates == {"table": counts, "index": counts}
+    assert again.outcomes == {"table": counts, "index": counts}
     assert (stand.table.stored, stand.index.stored, stand.keys_under()) == was
     assert stand.s3.overwritten == []
 
@@ -340,7 +340,7 @@ def test_a_throttled_store_is_asked_until_each_record_is_settled_and_counted_onc
     for number in range(5):
         stand.stream.put(f"T{number}", 1, ago=HOUR)
     done = stand.apply(2 * HOUR)
-    assert done.fates == {"table": {"Applied": 5}, "index": {"Applied": 5}}
+    assert done.outcomes == {"table": {"Applied": 5}, "index": {"Applied": 5}}
     assert stand.table.versions == stand.index.versions
     assert "index: index: 429 too many requests" in stand.waits
     assert len(stand.table.sent) == 1
@@ -385,7 +385,7 @@ def test_without_permission_it_stops_and_keeps_its_progress() -> None:
         stand.since(2 * HOUR).apply(ID, break_it)
     assert stand.files.read(ID).records == 4
     done = stand.resume()
-    assert done.fates["table"] == {"Applied": 10}
+    assert done.outcomes["table"] == {"Applied": 10}
 
 
 @pytest.mark.parametrize("cut", range(1, 10))
@@ -409,7 +409,7 @@ def test_an_interrupted_replay_resumes_where_it_was(cut: int) -> None:
     assert unfinished.records == stand.files.read(ID).records
     done = stand.resume()
     assert done.records == 41
-    assert done.fates["table"] == done.fates["index"] == {"Applied": 40, "Quarantined": 1}
+    assert done.outcomes["table"] == done.outcomes["index"] == {"Applied": 40, "Quarantined": 1}
     assert done.span.complete
     assert stand.keys_under("replays/") == []
     with pytest.raises(UnknownReplayError, match="no unfinished replay has the ID"):
@@ -438,7 +438,7 @@ def test_after_a_kill_what_was_saved_is_not_replayed_again() -> None:
     done = stand.replay(saved[0]).apply(ID)
     assert done.records == 100
     assert len(stand.table.versions) == 100
-    fates = done.fates["table"]
+    fates = done.outcomes["table"]
     assert fates["Applied"] + fates["Duplicate"] == 100
 
 
@@ -488,7 +488,7 @@ def test_what_was_redriven_is_not_quarantined_again() -> None:
     done = stand.apply(2 * HOUR)
     assert stand.keys_under() == others
     assert done.redriven == 2  # one record, for both stores
-    assert done.fates["table"] == {"Quarantined": 2}
+    assert done.outcomes["table"] == {"Quarantined": 2}
 
 
 def test_what_only_the_tables_consumer_quarantined_and_was_redriven_is_settled_for_both() -> None:

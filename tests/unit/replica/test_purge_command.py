@@ -66,14 +66,14 @@ def test_it_deletes_and_lists_what_is_malformed(replica: Replica) -> None:
     assert f"""[{{"id":{{"S":"odd"}}}}]: malformed: {flaw}""" in said.stderr
     again = lockstep(*WORDS, "--apply", "--json")
     assert msgspec.json.decode(again.stdout) == {
+        "format": 1,
         "applied": True,
         "expired": 0,
         "purged": 0,
-        "changed": 0,
+        "changed_meanwhile": 0,
         "failed": 0,
-        "malformed": 1,
+        "malformed": [{"key": '[{"id":{"S":"odd"}}]', "detail": flaw, "reason": "malformed"}],
         "finished": True,
-        "rows": [{"key": '[{"id":{"S":"odd"}}]', "detail": flaw, "reason": "malformed"}],
     }
 
 

@@ -169,7 +169,7 @@ def test_a_repair_is_shown_and_made_only_with_apply(source: Source) -> None:
         "other_values": 1,
         "unconvertible": 1,
     }
-    assert done["repaired"] == {"changed": 2, "equal": 0, "unrepaired": [], "ended": None}
+    assert done["repaired"] == {"changed": 2, "equal": 0, "not_repaired": [], "error": None}
     assert done["after"]["differences"] == {"unconvertible": 1}
     source.items["3"] = {"id": {"S": "3"}, "n": {"N": "3"}}
     assert json_of("--values")["result"] == "equal"
@@ -200,7 +200,11 @@ def test_while_the_consumer_lags_a_difference_is_unknown(source: Source) -> None
     found = json_of("--values", code=2)
     assert (found["result"], found["under_way"]) == ("unknown", 1)
     assert "within 30 s" in found["reason"]
-    assert json_of("--values", "--repair", "--apply", code=2).keys() == {"audit"}
+    assert json_of("--values", "--repair", "--apply", code=2).keys() == {
+        "format",
+        "applied",
+        "audit",
+    }
 
 
 def test_losses_make_equal_keys_unknown_but_not_equal_values(source: Source) -> None:
@@ -250,5 +254,5 @@ def test_a_repair_that_table_store_does_not_take_says_so(source: Source) -> None
     source.harm(1, n=5)
     with source.replica.failing("BatchWriteRow", Fault(SERVER_BUSY)):
         done = json_of("--values", "--repair", "--apply", "--at-most", 100, code=1)
-    assert "OTSServerBusy" in done["repaired"]["ended"]
+    assert "OTSServerBusy" in done["repaired"]["error"]
     assert done["after"]["differences"] == {"other_values": 1}

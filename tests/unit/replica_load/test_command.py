@@ -61,15 +61,17 @@ def test_a_load_that_has_ended_removes_its_progress(loads: Prepare, tmp_path: Pa
     done = lockstep(*WORDS, "--resume", file, "--apply", "--json")
     assert done.exit_code == 0, done.output
     assert msgspec.json.decode(done.stdout) == {
-        "from": f"orders/stream/{LABEL}",
-        "to": "local/orders",
+        "format": 1,
         "applied": True,
+        "source": f"orders/stream/{LABEL}",
+        "target": "local/orders",
         "finished": True,
         "written": 2,
         "there": 0,
         "newer": 0,
         "refused": 0,
-        "items": [],
+        "refused_items": [],
+        "error": None,
     }
     assert replica.row("b") is not None
     assert not file.exists()

@@ -103,7 +103,7 @@ def test_equal_stores_are_a_short_report_without_differences() -> None:
 
 def test_a_repair_is_told_with_the_audit_after_it() -> None:
     content = report_of(harmed())
-    done = Repaired(2, {"write_index": 70}, ahead=9, told=[], unfinished=[])
+    done = Repaired(2, {"write_index": 70}, ahead=9, undecided=[], not_repaired=[])
     after = Audit("equal", table=306, index=306, differences={}, seconds=1.0)
     text = words(msgspec.structs.replace(content, repaired=done, after=after))
     assert "After the repair equal The table and the index are equal" in text

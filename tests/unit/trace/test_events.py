@@ -47,7 +47,7 @@ def test_each_consumer_has_events_of_its_own_and_a_redrive_is_one_for_both() -> 
         for what in ("quarantined", "redriven")
         for function in both
     )
-    assert [(event.what, event.functions) for event in events] == [
+    assert [(event.what, event.consumers) for event in events] == [
         ("quarantined", (TABLE_CONSUMER,)),
         ("quarantined", (INDEX_CONSUMER,)),
         ("redriven", (TABLE_CONSUMER, INDEX_CONSUMER)),
@@ -69,7 +69,7 @@ def test_a_quarantined_record_is_not_settled_besides() -> None:
             told("settled", 0.2, place=LATER),
         ]
     )
-    assert [(event.what, event.sequence_number, event.functions[0]) for event in events] == [
+    assert [(event.what, event.sequence_number, event.consumers[0]) for event in events] == [
         ("quarantined", "9", TABLE_CONSUMER),
         ("settled", "9", INDEX_CONSUMER),
         ("settled", "10", TABLE_CONSUMER),
@@ -107,7 +107,7 @@ def test_whatever_is_told_the_order_is_that_of_time_and_nothing_is_lost(some: li
     events = timeline(some)
     moments = [event.at for event in events]
     assert moments == sorted(moments)
-    names = [(one.what, one.sequence_number, one.functions, one.at) for one in events]
+    names = [(one.what, one.sequence_number, one.consumers, one.at) for one in events]
     assert len(names) == len(set(names))
     kinds = {one.what for one in some} - {"settled"}
     assert kinds <= {event.what for event in events}

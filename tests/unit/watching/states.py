@@ -22,8 +22,8 @@ NONE_DISCARDED = {"write_to_dynamodb": 0, "write_to_es": 0}
 def consumer(**said: Any) -> SeenConsumer:
     usual: dict[str, Any] = {
         "per_second": 118.4,
-        "behind_records": 60,
-        "behind_ms": 400,
+        "backlog_records": 60,
+        "lag_ms": 400,
         "reads": True,
         "rates": tuple(float(at % 50) for at in range(120)),
         "lags": tuple(float(at % 9) for at in range(120)),

@@ -39,7 +39,7 @@ def troubled(**said: Any) -> Any:
 TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "not-reading-index": ({"stream": troubled(reads=False)}, "write_to_es does not read"),
     "lags-index": (
-        {"stream": troubled(behind_ms=LAGS_MS + 1)},
+        {"stream": troubled(lag_ms=LAGS_MS + 1)},
         "write_to_es is over 15 minutes behind",
     ),
     "records-lost": (
@@ -83,12 +83,12 @@ def test_a_discarded_batch_waits_for_somebody_too() -> None:
 
 
 def test_a_lag_of_fifteen_minutes_is_none_yet_and_an_unknown_lag_is_none() -> None:
-    assert looked(stream=troubled(behind_ms=LAGS_MS)).on == ()
-    assert looked(stream=troubled(behind_ms=None)).on == ()
+    assert looked(stream=troubled(lag_ms=LAGS_MS)).on == ()
+    assert looked(stream=troubled(lag_ms=None)).on == ()
 
 
 def test_the_consumer_of_a_replica_has_no_alarms_here() -> None:
-    late = consumer(behind_ms=LAGS_MS + 1, reads=False)
+    late = consumer(lag_ms=LAGS_MS + 1, reads=False)
     consumers = {**stream().consumers, "write_to_tablestore": late}
     assert looked(stream=stream(consumers=consumers)) == looked()
 

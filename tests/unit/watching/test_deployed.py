@@ -94,10 +94,10 @@ def test_rates_and_lags_are_those_of_the_last_complete_minute() -> None:
     assert (seen.until, seen.period, seen.arrivals_per_second) == (END, 60, 10.0)
     assert (seen.shards, seen.arrivals[-3:]) == (SeenShards(3), (0.0, 1.0, 10.0))
     table, index = seen.consumers["write_to_dynamodb"], seen.consumers["write_to_es"]
-    assert (table.per_second, table.behind_ms, table.reads) == (5.0, 1500, True)
+    assert (table.per_second, table.lag_ms, table.reads) == (5.0, 1500, True)
     assert (table.rates[-2:], table.lags[-2:]) == ((None, 5.0), (None, 1500.0))
     # It has not been invoked since the last records came, so they wait.
-    assert (index.per_second, index.behind_ms) == (0.0, 60_000)
+    assert (index.per_second, index.lag_ms) == (0.0, 60_000)
     assert len(seen.arrivals) == len(table.rates) == len(table.lags) == POINTS
 
 
@@ -105,7 +105,7 @@ def test_a_mapping_that_is_off_does_not_read() -> None:
     aws = Aws()
     aws.state = "Disabled"
     for one in watching(aws).stream().consumers.values():
-        assert (one.reads, one.behind_ms, one.per_second) == (False, None, None)
+        assert (one.reads, one.lag_ms, one.per_second) == (False, None, None)
 
 
 def test_a_look_asks_for_few_metrics() -> None:

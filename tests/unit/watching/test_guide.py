@@ -17,12 +17,12 @@ GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "watch.md").read_text()
 def the_index_takes_nothing() -> Seen:
     arrivals = (*(20.0 + at % 7 for at in range(60)), *(25.0,) * 20, *(30.0,) * 12)
     table = consumer(
-        per_second=24.8, behind_records=12, rates=arrivals, lags=(400.0, 600.0, 200.0) * 20
+        per_second=24.8, backlog_records=12, rates=arrivals, lags=(400.0, 600.0, 200.0) * 20
     )
     index = consumer(
         per_second=0.0,
-        behind_records=2310,
-        behind_ms=991_000,
+        backlog_records=2310,
+        lag_ms=991_000,
         rates=(*(24.0,) * 5, *(0.0,) * 11),
         lags=tuple(980_000.0 + 1000 * at for at in range(11)),
     )

@@ -19,8 +19,8 @@ def test_a_line_for_programs_has_each_figure_and_no_history() -> None:
         "consumers": {
             name: {
                 "per_second": 118.4,
-                "behind_records": 60,
-                "behind_ms": 400,
+                "backlog_records": 60,
+                "lag_ms": 400,
                 "reads": True,
             }
             for name in ("write_to_dynamodb", "write_to_es")
@@ -62,7 +62,7 @@ def test_without_a_terminal_a_look_is_one_line() -> None:
         "last audit equal, 69,202 entries, 2026-11-29T23:53:20Z; "
         "alarms 1 of 13 on: quarantine-waiting"
     )
-    stopped = stream(consumers={"write_to_es": consumer(reads=False, behind_ms=None)})
+    stopped = stream(consumers={"write_to_es": consumer(reads=False, lag_ms=None)})
     told = text_line(Seen(NOW, stream=stopped, errors={"index": "a\nb", "audit": "a\nb"}))
     assert told.endswith(
         "write_to_es 118/s, lag unknown, does not read; index, audit unknown: a\\nb"
