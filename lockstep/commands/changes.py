@@ -88,7 +88,8 @@ def show_changed(one: ChangedImage, done: str) -> None:
         one: the change.
         done: what was done if all is well: `updated` or `deleted`.
     """
-    word = done if one.result == "delivered" else one.result.replace("_", " ")
+    words = {"delivered": done, "not_put": f"would be {done}"}
+    word = words.get(one.result, one.result.replace("_", " "))
     answers.print(printable(f"{one.image_id}: {word}: {one.detail}"))
     if one.result in ("delivered", "not_put"):
         _show_edit(one)
@@ -97,8 +98,12 @@ def show_changed(one: ChangedImage, done: str) -> None:
 
 
 def _show_edit(one: ChangedImage) -> None:
-    """The fields of the content that an update changes."""
-    if one.put is None or one.put.image is None:
+    """The fields of the content that an update changes; what a dry run would delete."""
+    if one.put is None:
+        return
+    if one.put.image is None:
+        if one.result == "not_put":
+            show_side_by_side({"before": _content(one.read)}, marked=())
         return
     columns = {"before": _content(one.read), "after": _content(one.put)}
     before, after = columns.values()

@@ -123,7 +123,7 @@ class ImageChanges:
         if not applies:
             ended |= {
                 image_id: ChangedImage(
-                    image_id, "not_put", "nothing is put yet", one.read, shown(one.event)
+                    image_id, "not_put", "a dry run puts nothing", one.read, shown(one.event)
                 )
                 for image_id, one in planned.items()
             }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec import structs
 
-from lockstep.commands.changes import exit_code, show_changed
+from lockstep.commands.changes import exit_code, show_changed, waiting
 from lockstep.images.events import ShownEvent
 from lockstep.images.held import HeldImage
 from lockstep.images.outcomes import ChangedImage, ChangeResult, OtherEvent
@@ -82,6 +82,31 @@ def test_of_a_change_that_is_delivered_only_what_it_changes_is_shown(
         ["version", "7", "9"],
         ["name", "as", "it", "was", "ours"],
     ]
+
+
+def test_a_dry_run_shows_what_would_be_changed_or_deleted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    planned = structs.replace(OVERWROTE, result="not_put", detail="a dry run", others=[])
+    assert shown(planned, capsys)[0] == "i-1: would be updated: a dry run"
+    gone = structs.replace(planned, put=ShownEvent("tombstone", 9, "image.deleted", AT))
+    assert [row.split() for row in shown(gone, capsys)[1:]] == [
+        ["field", "before"],
+        ["state", "image"],
+        ["version", "7"],
+        ["name", "as", "it", "was"],
+        ["tags", '["a"]'],
+    ]
+    assert len(shown(structs.replace(gone, result="delivered"), capsys)) == 1
+
+
+def test_whoever_interrupts_the_waiting_is_told_what_is_unknown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended, waiting("waiting"):
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert "whether another event came between was not checked" in capsys.readouterr().err
 
 
 def test_what_controls_a_terminal_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
