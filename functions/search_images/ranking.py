@@ -4,18 +4,17 @@ Each word of the query may match in any field of the image, because the catch-al
 of them. A match in the name ranks highest. Fields and analysis: docs/guides/search.md.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from functions.search_images.numbers import taken_in, with_a_blank, with_other_zeros
 from functions.search_images.scripts import (
     is_one_token,
     is_one_token_joined,
     is_pairs,
     is_single,
     is_syllable,
-    joined,
     subfields,
 )
 
@@ -27,11 +26,6 @@ MOST_WORDS = "2<-25%"
 
 # If the last part of a typed word may go on ("1982-17"), the index tries this many words.
 MOST_ENDINGS = 1_000
-
-# A typed number with letters before or after it: "KV62", "35mm".
-_NUMBERED = re.compile(r"([a-z]{1,20})([0-9]{1,20})|([0-9]{1,20})([a-z]{1,20})", re.IGNORECASE)
-# More letters are no initials.
-_MOST_INITIALS = 4
 
 CATCH_ALL = "everything"
 
@@ -74,36 +68,18 @@ def word_clauses(
 ) -> list[dict[str, Any]]:
     """The clauses for one word: exact, in another form, as a part of a text, misspelled.
 
-    If the analyzer splits the word ("1982-1705", "東京の桜"), its parts match only as a phrase.
+    A year also finds the images that were taken in it. If the analyzer splits the word
+    ("1982-1705", "東京の桜"), its parts match only as a phrase.
     """
     return [
         _phrase(field, word, boost=2),
         _phrase(f"{field}.stem", word),
         *in_running_text(field, word),
         *with_a_blank(field, word),
+        *with_other_zeros(field, word),
+        *(taken_in(word) if field == CATCH_ALL else ()),
         *misspelled(field, word, alternatives),
     ]
-
-
-def with_a_blank(field: str, word: str) -> list[dict[str, Any]]:
-    """The clauses for a number with letters that are written apart: "KV62" is "KV 62" or "K.V. 62".
-
-    The index has the initials "K.V." as two words, with the joined word `_kv` at the first one.
-    """
-    numbered = _NUMBERED.fullmatch(joined(word))
-    if numbered is None:
-        return []
-    stems = f"{field}.stem"
-    apart = [_phrase(stems, " ".join(part for part in numbered.groups() if part))]
-    letters, number = numbered[1], numbered[2]
-    if letters and 1 < len(letters) <= _MOST_INITIALS:
-        initials = {
-            "query": f"_{letters.lower()} {number}",
-            "analyzer": "whitespace",
-            "slop": len(letters) - 1,
-        }
-        apart.append({"match_phrase": {stems: initials}})
-    return apart
 
 
 def beginnings(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:
@@ -126,11 +102,11 @@ def _in_file_name(words: Sequence[str]) -> dict[str, Any]:
     The beginning of a number would match the names of too many cameras and catalogues.
     """
     field = "url.file"
-    clauses = [_phrase(field, word) for word in words]
+    clauses = [[_phrase(field, word), *with_other_zeros(field, word)] for word in words]
     last = words[-1] if words else ""
     if last and is_one_token_joined(last) and not any(char.isdigit() for char in last):
-        clauses[-1:] = last_word_begins(field, last)
-    return {"bool": {"must": clauses}}
+        clauses[-1:] = [last_word_begins(field, last)]
+    return {"bool": {"must": [{"dis_max": {"queries": either}} for either in clauses]}}
 
 
 def last_word_begins(field: str, word: str, boost: float = 1) -> list[dict[str, Any]]:
@@ -171,6 +147,7 @@ def highlight_clause(
             *last_word_begins(field, word),
             *in_running_text(field, word),
             *with_a_blank(field, word),
+            *with_other_zeros(field, word),
             *misspelled(field, word, alternatives),
         )
     ]

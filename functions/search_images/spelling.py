@@ -17,7 +17,7 @@ from functions.search_images.scripts import APOSTROPHES
 ENOUGH_HITS = 10
 MOST_ALTERNATIVES = 6
 # From these lengths on, one letter (SHORTEST) or two letters (LONG) of a word may be wrong.
-SHORTEST, LONG = 3, 6
+SHORTEST, LONG = 4, 6
 # Limits, because the cost grows: the length of a word, and the letters of all words together.
 LONGEST, MOST_LETTERS = 30, 240
 # The number of candidates that each shard inspects. The best of all shards are the answer.

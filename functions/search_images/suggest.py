@@ -10,6 +10,7 @@ import msgspec
 from functions.search_images import highlight, spelling
 from functions.search_images.filters import NOT_DELETED
 from functions.search_images.language import parse_query
+from functions.search_images.numbers import with_a_blank, with_other_zeros
 from functions.search_images.ranking import (
     NO_ALTERNATIVES,
     Alternatives,
@@ -18,7 +19,6 @@ from functions.search_images.ranking import (
     in_running_text,
     matched_fields,
     misspelled,
-    with_a_blank,
 )
 from functions.search_images.search import run_query
 from functions.search_images.visible import shown, shows
@@ -119,6 +119,7 @@ def _name_word(word: str, alternatives: Alternatives) -> dict[str, Any]:
         *beginnings(NAME, word),
         *in_running_text(NAME, word),
         *with_a_blank(NAME, word),
+        *with_other_zeros(NAME, word),
         *misspelled(NAME, word, alternatives),
     ]
     return {"dis_max": {"queries": clauses}}

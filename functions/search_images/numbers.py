@@ -1,0 +1,67 @@
+"""Numbers and years as people type them: the clauses for what else they may stand for."""
+
+import re
+from typing import Any
+
+from functions.search_images.filters import instant
+from functions.search_images.scripts import joined
+
+# A typed number with letters before or after it: "KV62", "35mm".
+_NUMBERED = re.compile(r"([a-z]{1,20})([0-9]{1,20})|([0-9]{1,20})([a-z]{1,20})", re.IGNORECASE)
+# More letters are no initials.
+_MOST_INITIALS = 4
+# Cameras and scanners count with up to so many digits.
+_MOST_DIGITS = 8
+_DIGITS_OF_A_YEAR = 4
+
+
+def with_a_blank(field: str, word: str) -> list[dict[str, Any]]:
+    """The clauses for a number with letters that are written apart: "KV62" is "KV 62" or "K.V. 62".
+
+    The index has the initials "K.V." as two words, with the joined word `_kv` at the first one.
+    """
+    numbered = _NUMBERED.fullmatch(joined(word))
+    if numbered is None:
+        return []
+    stems = f"{field}.stem"
+    together = " ".join(part for part in numbered.groups() if part)
+    apart: list[dict[str, Any]] = [{"match_phrase": {stems: {"query": together}}}]
+    letters, number = numbered[1], numbered[2]
+    if letters and 1 < len(letters) <= _MOST_INITIALS:
+        initials = {
+            "query": f"_{letters.lower()} {number}",
+            "analyzer": "whitespace",
+            "slop": len(letters) - 1,
+        }
+        apart.append({"match_phrase": {stems: initials}})
+    return apart
+
+
+def with_other_zeros(field: str, word: str) -> list[dict[str, Any]]:
+    """The clauses for a number with more or fewer zeros before it: "242" is "0242" in `IMG_0242`.
+
+    They rank lower than the number as typed.
+    """
+    digits = _digits(word)
+    bare = digits.lstrip("0") or digits[-1:]
+    if not digits or len(digits) > _MOST_DIGITS:
+        return []
+    forms = {bare.zfill(length) for length in range(len(bare), _MOST_DIGITS + 1)} - {digits}
+    return [{"terms": {field: sorted(forms), "boost": 0.4}}] if forms else []
+
+
+def taken_in(word: str) -> list[dict[str, Any]]:
+    """The clauses for a year: the images that were taken in it (in UTC).
+
+    They rank lower than images with the number in their text.
+    """
+    year = _digits(word)
+    if len(year) != _DIGITS_OF_A_YEAR:
+        return []
+    period = {"gte": instant(year, last=False), "lte": instant(year, last=True)}
+    return [{"range": {"taken_at": {**period, "boost": 0.4}}}]
+
+
+def _digits(word: str) -> str:
+    """The digits of a number in any script, as 0 to 9; nothing for another word."""
+    return "".join(str(int(digit)) for digit in word) if word.isdecimal() else ""
