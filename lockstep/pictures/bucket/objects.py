@@ -1,0 +1,76 @@
+"""The pictures in a bucket: which object a key has now, and what its content says."""
+
+from contextlib import closing
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from botocore.exceptions import ClientError
+
+from lockstep.pictures.alignment import ObjectIdentity, Unreadable
+from lockstep.pictures.image import GivenFields, image_of
+from lockstep.pictures.notes import NotAPictureError
+from lockstep.pictures.reading import PictureSettings, read_picture
+from shared.event import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from types_boto3_s3 import S3Client
+
+_CHUNK_BYTES = 1024 * 1024
+_GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
+
+
+class BucketPictures:
+    """The pictures of one bucket. Raises what boto3 raises."""
+
+    def __init__(self, client: "S3Client", bucket: str, settings: PictureSettings) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._settings = settings
+
+    def url(self, key: str) -> str:
+        """The address of an object, as an event has it."""
+        return f"s3://{self._bucket}/{key}"
+
+    def identity(self, key: str) -> ObjectIdentity | None:
+        """The object that the key has now; None if it has none."""
+        try:
+            head = self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if _status(error) == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        return _identity(head["ETag"], head["LastModified"], head["ContentLength"])
+
+    def read(self, key: str, identity: ObjectIdentity, given: GivenFields) -> Image | Unreadable:
+        """The image of exactly this object, from one read of its content.
+
+        Raises:
+            GivenTooMuchError: what is given does not fit into an event.
+        """
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=identity.etag)
+        except ClientError as error:
+            if _status(error) in _GONE:
+                return "changed"
+            raise
+        with closing(answer["Body"]) as body:
+            found = _identity(answer["ETag"], answer["LastModified"], answer["ContentLength"])
+            if found != identity:
+                return "changed"
+            try:
+                pieces = cast("Iterable[bytes]", body.iter_chunks(_CHUNK_BYTES))
+                picture = read_picture(pieces, self._settings)
+            except NotAPictureError:
+                return "no picture"
+        return image_of(picture, given).image
+
+
+def _identity(etag: str, modified: "datetime", size: int) -> ObjectIdentity:
+    return ObjectIdentity(etag, int(modified.timestamp()), size)
+
+
+def _status(error: ClientError) -> int | None:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
