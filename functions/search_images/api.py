@@ -52,12 +52,13 @@ from shared.event import IMAGE_ID_PATTERN
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+    from functions.search_images.formats import ExportFormat
     from functions.search_images.page.paging import ResultPlace
 
 type ApiResponse = Response[str]
 
 _ID = re.compile(IMAGE_ID_PATTERN)
-_ADDRESS = re.compile(r"/(health|openapi\.json|images(/[^/]+)?|facets/[^/]+)?")
+_ADDRESS = re.compile(r"/(health|openapi\.json|images(\.csv|\.ndjson|/[^/]+)?|facets/[^/]+)?")
 _METHODS = ("GET", "HEAD")
 
 # Headers of all answers: do not cache, and do not render in a frame.
@@ -117,6 +118,8 @@ class Api:
         add = self._resolver.get
         add("/")(self._page)
         add("/images")(self._images)
+        add("/images.csv")(self._csv)
+        add("/images.ndjson")(self._ndjson)
         add("/images/suggest")(self._suggest)
         add("/facets/<facet>")(self._facet)
         add("/images/<image_id>")(self._record)
@@ -216,6 +219,18 @@ class Api:
         return facet_values(
             stores.index, stores.alias_live, request, facet, containing=containing, size=size
         )
+
+    def _csv(self) -> ApiResponse:
+        return self._download("csv")
+
+    def _ndjson(self) -> ApiResponse:
+        return self._download("ndjson")
+
+    def _download(self, form: "ExportFormat") -> ApiResponse:
+        from functions.search_images.downloads import download
+
+        stores = self._stores()
+        return download(stores.index, stores.alias_live, form, self._query())
 
     def _suggest(self) -> ApiResponse:
         found = parameters(SuggestParameters, self._query())

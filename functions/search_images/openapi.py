@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from functions.search_images.downloads import CONTENT_TYPES, DownloadParameters
 from functions.search_images.facets import ATTRIBUTE_PREFIX, FACET_PATTERN, FacetValues
 from functions.search_images.parameters import (
     MOST_VALUES,
@@ -33,6 +34,16 @@ _PROBLEMS: Mapping[str, str] = {
 }
 # Parameters of a page of hits: of no use for a facet.
 _OF_A_PAGE = {"size", "sort", "cursor"}
+_DOWNLOAD_HEADERS = {
+    "Content-Disposition": {
+        "description": "The name of the file: `images-part` if it does not have all images.",
+        "schema": {"type": "string"},
+    },
+    "Link": {
+        "description": "The address of the images that follow, with `rel=next`; absent at the end.",
+        "schema": {"type": "string"},
+    },
+}
 _NO_FACET = {"404": "There is no such facet."}
 _NO_IMAGE = {"404": "The image does not exist."}
 
@@ -84,9 +95,11 @@ def document() -> dict[str, Any]:
         answer: Schema,
         parameters: Iterable[Schema] = (),
         others: Mapping[str, str] = {},
+        **more: Any,
     ) -> Schema:
         wrong = {"content": {CONTENT_TYPE: {"schema": problem}}}
-        right = {"description": summary, "content": {"application/json": {"schema": answer}}}
+        content = {"application/json": {"schema": answer}}
+        right = {"description": summary, "content": content, **more}
         problems = {
             status: {"description": text, **wrong}
             for status, text in {**_PROBLEMS, **others}.items()
@@ -110,6 +123,16 @@ def document() -> dict[str, Any]:
         },
         "paths": {
             "/images": get("Images that match", found, [*_parameters(ImagesParameters), own]),
+            **{
+                f"/images.{form}": get(
+                    f"All images that match, in order of their ids, as {form.upper()}",
+                    {"type": "string"},
+                    [*_parameters(DownloadParameters), *of_search, own],
+                    content={content_type.partition(";")[0]: {"schema": {"type": "string"}}},
+                    headers=_DOWNLOAD_HEADERS,
+                )
+                for form, content_type in CONTENT_TYPES.items()
+            },
             "/facets/{facet}": get(
                 "The values of one facet, the most frequent first",
                 values,

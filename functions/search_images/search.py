@@ -197,6 +197,40 @@ def facet_values(
     return facets.values_in(answer["aggregations"], facet, containing, size)
 
 
+def matching_query(
+    client: "OpenSearch", alias_live: str, request: SearchRequest, *, corrected: bool | None
+) -> tuple[Mapping[str, Any] | None, bool]:
+    """The query that finds exactly the images of a search, in no order.
+
+    Args:
+        client: the client of the index.
+        alias_live: the alias that hides tombstones.
+        request: the search.
+        corrected: whether misspelled words have alternatives; None: only if few images match.
+
+    Returns:
+        The query, or None if the search finds nothing; and whether words have alternatives.
+
+    Raises:
+        TooSlowError: the index did not finish in time.
+        OpenSearchException: the index did not answer, or the alias does not exist.
+    """
+    query = None if request.text is None else parse_query(request.text)
+    if query is not None and not shows(query.text):
+        return None, False
+    ask = partial(run_query, client, alias_live)
+    alternatives = NO_ALTERNATIVES
+    if query and corrected is not False:
+        words = correctable_words(query)
+        counted = _query(request, query, alternatives, 0) | {"track_total_hits": True}
+        answer = ask(counted | spelling.dictionary_query(words))
+        if corrected or answer["hits"]["total"]["value"] < spelling.ENOUGH_HITS:
+            alternatives = spelling.alternatives(words, answer, ask)
+    body = _query(request, query, alternatives, 0)
+    filtered = [body["query"], *body.get("post_filter", {"bool": {"filter": []}})["bool"]["filter"]]
+    return {"bool": {"filter": filtered}}, bool(alternatives)
+
+
 def _corrected(
     ask: Ask, query: Query | None, body: Callable[[Alternatives], Mapping[str, Any]]
 ) -> tuple[Mapping[str, Any], Alternatives]:

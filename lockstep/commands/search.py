@@ -7,10 +7,12 @@ from typing import get_args
 import click
 
 from functions.search_images.facets import ATTRIBUTE_PREFIX, Facets
+from functions.search_images.formats import ExportFormat
 from functions.search_images.invalid import InvalidParametersError
 from functions.search_images.search import SearchResult, Sort
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.options import examples, json_option
+from lockstep.commands.search_export import check_export, export_options, write_export
 from lockstep.console.terminal import answers, highlighted, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.stack.use_cases.search import search, search_request
@@ -57,6 +59,7 @@ def _filters(
         """lockstep search '"st catherine"' artist:daniell -- -chapel""",
         "lockstep search castle --filter tag=sea --sort newest",
         "lockstep search castle --filter attr.medium=watercolour --facets --page 2",
+        "lockstep search castle --csv > castles.csv",
     ),
 )
 @click.argument("text", nargs=-1, callback=_text)
@@ -94,6 +97,7 @@ def _filters(
     help="Show the page with this number.",
 )
 @click.option("--facets", is_flag=True, help="Show the most frequent values of all images found.")
+@export_options
 def search_command(
     text: str,
     name: str | None,
@@ -104,6 +108,8 @@ def search_command(
     size: int,
     number: int,
     facets: bool,
+    form: ExportFormat | None,
+    limit: int | None,
     as_json: bool,
 ) -> None:
     """Find images by name or by any field, with typos.
@@ -112,14 +118,22 @@ def search_command(
     and prefix*. Put -- before a word that starts with a dash. Several words need no quotes, but a
     shell takes the quotes of a phrase: write '"st catherine"'. Without TEXT, all images that the
     filters let through are found.
+
+    --csv and --ndjson write all images found to standard output, in order of their ids. See
+    docs/guides/search.md.
     """
-    if not text.strip() and not filters:
+    check_export(form, limit, as_json=as_json)
+    if not text.strip() and not filters and form is None:
         raise click.UsageError("give TEXT or --filter FIELD=VALUE")
     try:
         request = search_request(text, filters, sort)
     except InvalidParametersError as error:
         raise click.UsageError(str(error)) from None
-    found = search(connected(name, state), request, size=size, number=number)
+    clients = connected(name, state)
+    if form is not None:
+        write_export(clients, request, form, limit)
+        return
+    found = search(clients, request, size=size, number=number)
     if as_json:
         print_json(found.result)
     else:

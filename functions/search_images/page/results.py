@@ -26,6 +26,7 @@ from functions.search_images.links import (
     sorts,
     without,
 )
+from functions.search_images.page.downloads import downloads_of
 from functions.search_images.page.paging import LAST_START, PAGE_SIZE, paging
 from functions.search_images.page.rendering import page_title, query_text, render
 from functions.search_images.search import Hit, SearchResult
@@ -81,6 +82,7 @@ def results_page(pairs: Pairs, found: SearchResult, start: int = 1, size: int = 
         title=f"{which} found: {named}" if pairs else named,
         found=found,
         pages=pages,
+        downloads=downloads_of(pairs),
         cards=[
             _card(_record_pairs(pairs, None if pages.first is None else pages.first + at), hit)
             for at, hit in enumerate(found.hits)

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from functions.search_images.export import ImageExport
 from functions.search_images.parameters import images_request
 from functions.search_images.search import SearchRequest, SearchResult, Sort, page
 from lockstep.stack.clients import Clients
@@ -44,6 +45,11 @@ def search(
         first, after = first + len(found.hits), found.next
         if after is None:
             return FoundPage(first, msgspec.structs.replace(found, hits=[]))
+
+
+def export(clients: Clients, request: SearchRequest) -> ImageExport:
+    """All images of a search, in order of their ids; see `ImageExport`."""
+    return ImageExport(clients.opensearch, clients.stack.live, request)
 
 
 def search_request(

@@ -141,6 +141,10 @@ def test_who_puts_images_is_told_of_import(state: Path) -> None:
         (["x", "--filter", "tags=y"], "tags: unknown parameter, expected q, tag"),
         (["x", "--filter", "taken_from=1979-13"], "taken_from: "),
         (["x", "--page", "0"], "--page"),
+        (["x", "--limit", "5"], "--limit requires --csv or --ndjson"),
+        (["x", "--csv", "--json"], "give --json or --csv, not both"),
+        (["x", "--ndjson", "--sort", "newest"], "in order of their ids: --sort has no meaning"),
+        (["x", "--csv", "--page", "2"], "--page has no meaning"),
     ],
 )
 def test_a_text_that_is_no_one_word_is_told_how_to_be_written(
