@@ -106,11 +106,16 @@ def alternatives(name: str, **texts: str) -> str:
 
 
 def encoded(
-    kind: str, size: tuple[int, int] = (SIDE, SIDE), mode: str = "RGB", **how: Any
+    kind: str,
+    size: tuple[int, int] = (SIDE, SIDE),
+    mode: str = "RGB",
+    *,
+    image: Image.Image | None = None,
+    **how: Any,
 ) -> bytes:
     """A picture as Pillow writes it."""
     out = io.BytesIO()
-    Image.new(mode, size).save(out, kind, **how)
+    (image or Image.new(mode, size)).save(out, kind, **how)
     return out.getvalue()
 
 

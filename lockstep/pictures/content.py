@@ -56,9 +56,12 @@ _OTHERS = (
     (re.compile(rb"%PDF-"), "a PDF document"),
     (re.compile(rb"%!PS|\xc5\xd0\xd3\xc6"), "a PostScript document"),
     (re.compile(rb"8BPS"), "a Photoshop document: export it as JPEG, PNG or TIFF"),
-    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "JPEG XL, which is not read here"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL file, which is not read here"),
     (re.compile(rb"PK(\x03\x04|\x05\x06)"), "a ZIP archive"),
-    (re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd"), "compressed: decompress it first"),
+    (
+        re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd"),
+        "a compressed file: decompress it first",
+    ),
     (re.compile(rb"7z\xbc\xaf|Rar!"), "an archive"),
     (re.compile(rb"\0\0[\x01\x02]\0"), "an icon or a cursor"),
     (re.compile(rb"RIFF.{4}(AVI |WAVE)", re.DOTALL), "a video or a sound"),
@@ -88,7 +91,7 @@ def format_of(head: bytes) -> PictureFormat:
         NotAPictureError: it is no picture in a format that is read here.
     """
     if not head:
-        raise NotAPictureError("empty")
+        raise NotAPictureError("an empty file")
     for signature, what in _OTHERS:
         if signature.match(head):
             raise NotAPictureError(f"not a picture, but {what}")

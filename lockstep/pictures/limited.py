@@ -42,8 +42,9 @@ class _LimitedFile(io.RawIOBase):
         data = self._file.read(min(wanted, self._left + 1))
         self._left -= max(len(data), _LEAST_COST)
         if self._left < 0:
+            most = f"{self._most >> 20} MiB"
             raise HeaderTooLongError(
-                f"its header does not end within {self._most >> 20} MiB: a hostile or damaged file"
+                f"a file whose header does not end within {most}: damaged or hostile"
             )
         return data
 

@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 import pi_heif
+import PIL.Image
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -18,6 +19,7 @@ from PIL import (
     JpegImagePlugin,
     WebPImagePlugin,
 )
+from PIL.Image import DecompressionBombError
 from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngStream
 
@@ -80,8 +82,8 @@ def parts_of(kept: KeptContent, note: TakeNote) -> PictureParts:
         NotAPictureError: its header is damaged, or does not end.
     """
     if kept.format in _READ_WHOLE and not (kept.whole and kept.size_bytes <= WHOLE_BYTES):
-        what = f"a {kept.format.name} file that is too long for it"
-        note("file", f"its size in pixels and its metadata are not read: {what}")
+        most = f"of {kept.format.name}, at most {WHOLE_BYTES >> 20} MiB are read"
+        note("file", f"its size in pixels and its metadata are left out: {most}")
         return PictureParts(size=None)
     read = _READERS[kept.format]
     with _pillow(note):
@@ -89,17 +91,30 @@ def parts_of(kept: KeptContent, note: TakeNote) -> PictureParts:
             found = read(kept, note)
         except NotAPictureError:
             raise
+        except DecompressionBombError:
+            # Pillow asks its decoder of WebP only below this many.
+            megapixels = 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+            why = f"{_a_file_of(kept.format)} of more than {megapixels} megapixels"
+            raise NotAPictureError(why) from None
         except MemoryError:
-            why = f"reading its header needs too much memory: a hostile {kept.format.name} file"
+            why = f"{_a_file_of(kept.format)} whose header needs too much memory"
             raise NotAPictureError(why) from None
         # A library may raise anything for bytes from outside, and its words are for programmers.
         except Exception as error:
-            where = "" if kept.whole else f", or lies after its first {kept.size_bytes:,} bytes"
-            why = f"a {kept.format.name} file whose header is damaged or cut off{where}"
-            raise NotAPictureError(why) from error
+            where = "" if kept.whole else ", or lies after the part that is kept"
+            raise NotAPictureError(_damaged(kept.format) + where) from error
     if found.size is not None and min(found.size) < 1:
-        raise NotAPictureError(f"a {kept.format.name} file of {found.size[0]} x {found.size[1]}")
+        width, height = found.size
+        raise NotAPictureError(f"{_a_file_of(kept.format)} of {width} x {height} pixels")
     return found
+
+
+def _a_file_of(found: content.PictureFormat) -> str:
+    return f"{'an' if found.name.startswith('A') else 'a'} {found.name} file"
+
+
+def _damaged(found: content.PictureFormat) -> str:
+    return f"{_a_file_of(found)} whose header is damaged or cut off"
 
 
 @contextmanager
@@ -161,7 +176,7 @@ def _png(kept: KeptContent, note: TakeNote) -> PictureParts:
     file.seek(_PNG_SIGNATURE_BYTES)
     with PngStream(file) as stream:
         try:
-            _png_chunks(stream, file)
+            _png_chunks(stream, file, note)
         except HeaderTooLongError:
             if not stream.im_size[0]:
                 raise
@@ -181,15 +196,21 @@ def _png(kept: KeptContent, note: TakeNote) -> PictureParts:
         )
 
 
-def _png_chunks(stream: PngStream, file: BinaryIO) -> None:
+def _png_chunks(stream: PngStream, file: BinaryIO, note: TakeNote) -> None:
+    """Read up to the last chunk. One that is damaged has a note, and the next one is read."""
     while True:
         kind, place, length = stream.read()
         if kind == b"IEND":
             return
         if kind in _PNG_READ:
-            stream.crc(kind, stream.call(kind, place, length))
-        else:
-            file.seek(length + _PNG_SUM_BYTES, io.SEEK_CUR)
+            try:
+                stream.crc(kind, stream.call(kind, place, length))
+            except (SyntaxError, ValueError) as error:
+                if kind == b"IHDR":
+                    raise NotAPictureError(_damaged(content.PNG)) from error
+                what = "expands too far" if isinstance(error, ValueError) else "is damaged"
+                note("file", f"a chunk {kind.decode()} is left out: it {what}")
+        file.seek(place + length + _PNG_SUM_BYTES)
 
 
 def _tiff(kept: KeptContent, note: TakeNote) -> PictureParts:

@@ -69,7 +69,7 @@ class Picture(msgspec.Struct, frozen=True):
 def read_picture(source: BinaryIO | Iterable[bytes], settings: PictureSettings) -> Picture:
     """Read a picture from its start to its end, once.
 
-    At most about 200 MiB of memory is used for any content, and `keep_bytes` of disk: see
+    At most about 400 MiB of memory is used for any content, and `keep_bytes` of disk: see
     `docs/guides/pictures.md`.
 
     Args:
@@ -114,7 +114,7 @@ def read_picture(source: BinaryIO | Iterable[bytes], settings: PictureSettings) 
 def _of_svg(
     content: KeptContent, note: TakeNote
 ) -> tuple[tuple[int | None, int | None], Descriptions]:
-    found = read_svg(content.file)
+    found = read_svg(content.file, content.size_bytes)
     if found.width is None or found.height is None:
         note("width", "left out: the SVG file has no size in pixels")
     described = Descriptions(title=in_one_line(found.title), caption=shown(found.caption))

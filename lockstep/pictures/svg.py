@@ -9,7 +9,7 @@ from defusedxml import DefusedXmlException, ElementTree
 
 from lockstep.pictures.notes import NotAPictureError
 
-MOST_BYTES: Final = 16 * 1024 * 1024
+MOST_BYTES: Final = 8 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _DEEPEST = 256
 _LONGEST_TEXT = 64 * 1024
@@ -32,18 +32,22 @@ class SvgFields(msgspec.Struct, frozen=True):
     caption: str
 
 
-def read_svg(file: BinaryIO) -> SvgFields:
+def read_svg(file: BinaryIO, size_bytes: int) -> SvgFields:
     """Read a file.
+
+    Args:
+        file: its content.
+        size_bytes: how long it is.
 
     Raises:
         NotAPictureError: it is too long, not well-formed, has a script, or declares entities.
     """
+    if size_bytes > MOST_BYTES:
+        raise NotAPictureError(f"an SVG file of more than {MOST_BYTES >> 20} MiB")
     target = _SvgTarget()
     parser = ElementTree.XMLParser(target=target, forbid_dtd=False)
     try:
         while data := file.read(_CHUNK_BYTES):
-            if file.tell() > MOST_BYTES:
-                raise NotAPictureError(f"an SVG file of more than {MOST_BYTES >> 20} MiB")
             parser.feed(data)
         parser.close()
     except DefusedXmlException:
