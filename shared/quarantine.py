@@ -45,8 +45,12 @@ class QuarantinedRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def key(self) -> str:
         """The object's key: always the same for one record of one consumer."""
-        position = f"{self.stream}/{self.shard_id}/{self.sequence_number}"
-        return f"{PREFIX}{self.function}/{position}.json"
+        return record_key(self.function, self.stream, self.shard_id, self.sequence_number)
+
+
+def record_key(function: str, stream: str, shard_id: str, sequence_number: str) -> str:
+    """The key of the object of a record in quarantine."""
+    return f"{PREFIX}{function}/{stream}/{shard_id}/{sequence_number}.json"
 
 
 def quarantined(

@@ -21,6 +21,7 @@ from lockstep.commands.audit import Repairing
 from lockstep.commands.backfill import Imported
 from lockstep.commands.cases import ListedCases
 from lockstep.commands.delete import DeletedImages
+from lockstep.commands.discard import DiscardedCases
 from lockstep.commands.get import ShownImage
 from lockstep.commands.put import PutEvents
 from lockstep.commands.quarantine import CaseStats, ShownCase
@@ -62,6 +63,7 @@ ANSWERS: Mapping[str, Sequence[type[msgspec.Struct]]] = {
     "prepare": [Prepared],
     "purge": [Purged],
     "put": [PutEvents],
+    "quarantine discard": [DiscardedCases],
     "quarantine list": [ListedCases],
     "quarantine show": [ShownCase],
     "quarantine stats": [CaseStats],

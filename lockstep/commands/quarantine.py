@@ -1,4 +1,4 @@
-"""`lockstep quarantine`: list, show and export quarantined records."""
+"""`lockstep quarantine`: list, show, export and discard quarantined records."""
 
 import datetime as dt
 import sys
@@ -21,6 +21,7 @@ from lockstep.commands.cases import (
     show_side_by_side,
 )
 from lockstep.commands.chosen_stack import connected, stack_options
+from lockstep.commands.discard import discard_command
 from lockstep.commands.endings import NO
 from lockstep.commands.files import WRITTEN, opened
 from lockstep.commands.options import examples, json_option
@@ -91,7 +92,10 @@ class ShownCase(msgspec.Struct, frozen=True):
 
 @click.group("quarantine")
 def quarantine_group() -> None:
-    """List, show and export quarantined records."""
+    """List, show, export and discard quarantined records."""
+
+
+quarantine_group.add_command(discard_command)
 
 
 @quarantine_group.command(

@@ -163,6 +163,8 @@ def show_replayed(done: Replayed) -> None:
             for store, counts in done.outcomes.items()
         ],
     )
+    if done.discarded:
+        answers.print(f"left out, because an operator has discarded them: {done.discarded:,}")
     if done.redriven:
         answers.print(f"not quarantined again, because they were redriven: {done.redriven:,}")
     _show_span(done.span)

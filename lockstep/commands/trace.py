@@ -135,8 +135,16 @@ def _row(event: TraceEvent) -> list[str]:
     what = f"{event.what.replace('_', ' ')}{by and f' ({by})'}"
     version = "" if event.version is None else f", version {event.version}"
     times = "" if event.until is None else f", {event.times:,} times until {_time(event.until)}"
-    where = f"{event.shard_id} ...{event.sequence_number[-_DIGITS:]}"
-    return [_time(event.at), printable(f"{what}{version}{times}: {event.detail} [{where}]")]
+    return [_time(event.at), printable(f"{what}{version}{times}: {event.detail}{_where(event)}")]
+
+
+def _where(event: TraceEvent) -> str:
+    """Where the record or records of an event are."""
+    if not event.sequence_number:
+        return ""
+    last = event.last_sequence_number
+    until = "" if last is None else f" to ...{last[-_DIGITS:]}, {event.records:,} records"
+    return f" [{event.shard_id} ...{event.sequence_number[-_DIGITS:]}{until}]"
 
 
 def _time(moment: str) -> str:

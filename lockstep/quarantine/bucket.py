@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 REDRIVEN = "redriven/"
+# What an operator has discarded (`lockstep quarantine discard`).
+DISCARDED = "discarded/"
 # So many records are in memory at a time: an event has at most 400 KB.
 AT_ONCE = 100
 # A record can be put back until it is 90 days old. An operator needs time before that.
@@ -140,3 +142,22 @@ def count(objects: BucketObjects, table_mapping: str, now: dt.datetime) -> Quara
 def redriven_key(key: str) -> str:
     """The key to which an object moves when its records are back on the stream."""
     return REDRIVEN + key.removeprefix(PREFIX)
+
+
+def discarded_key(key: str) -> str:
+    """The key to which an object moves when an operator discards its record."""
+    return DISCARDED + key.removeprefix(PREFIX)
+
+
+def discarded_by_operators(objects: Objects, consumer: str) -> frozenset[str]:
+    """The keys that the discarded records of this consumer had in the quarantine."""
+    prefix = f"{DISCARDED}{consumer}/"
+    return frozenset(PREFIX + key.removeprefix(DISCARDED) for key in objects.keys(prefix))
+
+
+def is_settled(objects: Objects, key: str) -> bool:
+    """Whether an operator has settled the record with this key: it was redriven, or discarded.
+
+    Its object may also be in quarantine again, or still.
+    """
+    return any(objects.read(place(key)) is not None for place in (redriven_key, discarded_key))

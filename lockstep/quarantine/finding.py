@@ -19,7 +19,7 @@ from msgspec import UNSET
 from lockstep.quarantine.bucket import (
     AT_ONCE,
     consumer_of_document,
-    redriven_key,
+    is_settled,
 )
 from lockstep.quarantine.cases import (
     Case,
@@ -166,33 +166,32 @@ class _Gathering:
             self.fetched |= {one.key: one for one in fetched.records}
 
     def judge(self) -> None:
-        """Make the cases of all records that were read and not redriven. Call this last."""
+        """Make the cases of all records that were read and not settled. Call this last."""
         if self._in_objects or self._elsewhere:
             self._notes.refresh()
         self.unreadable += [Unreadable(one.key, one.why) for one in self._notes.damaged]
-        redriven = self._redriven_elsewhere()
+        settled = self._settled_elsewhere()
         for one in self._in_objects:
             self._add(self._case(one))
         for one in self._elsewhere:
-            if one.key in redriven:
+            if one.key in settled:
                 self.fetched.pop(one.key, None)
             else:
                 self._add(self._case(one))
 
-    def _redriven_elsewhere(self) -> AbstractSet[str]:
-        """The keys of redriven records: of these, failure documents and the stream still tell."""
+    def _settled_elsewhere(self) -> AbstractSet[str]:
+        """The keys of settled records: of these, failure documents and the stream still tell."""
         keys = dict.fromkeys(one.key for one in self._elsewhere)
         uncertain = filter(self._notes.may_be_moved, keys)
-        redriven = set()
+        settled = set()
         for some in batched(uncertain, AT_ONCE):
-            were = zip(some, self._executor.map(self._was_redriven, some), strict=True)
-            redriven |= {key for key, was in were if was}
-        return redriven
+            were = zip(some, self._executor.map(self._was_settled, some), strict=True)
+            settled |= {key for key, was in were if was}
+        return settled
 
-    def _was_redriven(self, key: str) -> bool:
-        """Whether it was redriven; a record that is still in quarantine was not."""
-        filed = self._objects.read(redriven_key(key))
-        return filed is not None and self._objects.read(key) is None
+    def _was_settled(self, key: str) -> bool:
+        """Whether it was redriven or discarded; a record that is still in quarantine was not."""
+        return is_settled(self._objects, key) and self._objects.read(key) is None
 
     def _add(self, case: Case) -> None:
         identity = (case.stream, case.shard_id, case.sequence_number, case.payload_sha256)

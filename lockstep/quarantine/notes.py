@@ -1,8 +1,9 @@
 """The notes of redrives: which records were moved, and when their events first arrived.
 
-A redrive writes one note about up to 100 records, before it puts or moves one of them. So a record
-without a note was never moved, and an event without a note was never put again. A record with a
-note may still be in quarantine: the redrive may have been interrupted.
+A redrive writes one note about up to 100 records, before it puts or moves one of them, and so does
+who discards records. So a record without a note was never moved, and an event without a note was
+never put again. A record with a note may still be in quarantine: the command may have been
+interrupted.
 
 A redriven record that is quarantined again has a new arrival time. But its age counts from the
 first arrival, because that decides whether the tombstones that should stop it still exist.
@@ -73,7 +74,7 @@ class Notes:
                     self._take(key, body)
 
     def may_be_moved(self, key: str) -> bool:
-        """Whether a note names this key of `quarantine/`: a redrive has moved it, or began to."""
+        """Whether a note names this key of `quarantine/`: it was moved, or somebody began to."""
         return bool(self.damaged) or key in self._moved
 
     def first_arrival(self, event: Event, arrived_at: int) -> int | None:

@@ -1,4 +1,4 @@
-"""Gives each record its own object before it is redriven: also those of failure documents.
+"""Gives each record its own object before it is settled: also those of failure documents.
 
 So each record is settled separately. After an interruption, the next redrive continues with the
 records that are still in quarantine, instead of putting all records of a document again.
@@ -11,7 +11,7 @@ from itertools import batched
 
 import msgspec
 
-from lockstep.quarantine.bucket import consumer_of_document, redriven_key
+from lockstep.quarantine.bucket import consumer_of_document, is_settled
 from lockstep.quarantine.cases import Case
 from lockstep.quarantine.failure_documents import records_of
 from lockstep.quarantine.filing import file_away
@@ -54,7 +54,7 @@ class OwnObjects:
         A failure document is split into the objects of all its records, and then moved.
 
         Args:
-            cases: what will be redriven.
+            cases: what will be settled.
             fetched: records that only the stream holds, by the key that they will have.
         """
         keys, documents = dict[str, None](), dict[str, None]()
@@ -82,18 +82,18 @@ class OwnObjects:
         file_away(self._objects, self._executor, moving)
 
     def _save_all(self, records: Collection[QuarantinedRecord]) -> None:
-        """Write the objects of the records that were not redriven, also not meanwhile."""
+        """Write the objects of the records that were not settled, also not meanwhile."""
         if not records:
             return
-        saved = self._not_redriven(records)
+        saved = self._not_settled(records)
         deque(self._executor.map(self._save, saved), maxlen=0)
-        # Another redrive may have moved a record just before its object was written again.
-        left = {one.key for one in self._not_redriven(saved)}
+        # Another operator may have moved a record just before its object was written again.
+        left = {one.key for one in self._not_settled(saved)}
         moved = [one.key for one in saved if one.key not in left]
         if moved:
             self._objects.delete_all(moved)
 
-    def _not_redriven(self, some: Collection[QuarantinedRecord]) -> list[QuarantinedRecord]:
+    def _not_settled(self, some: Collection[QuarantinedRecord]) -> list[QuarantinedRecord]:
         self._notes.refresh()
         uncertain = [one.key for one in some if self._notes.may_be_moved(one.key)]
         are_moved = zip(uncertain, self._executor.map(self._is_filed, uncertain), strict=True)
@@ -101,7 +101,7 @@ class OwnObjects:
         return [one for one in some if one.key not in moved]
 
     def _is_filed(self, key: str) -> bool:
-        return self._objects.read(redriven_key(key)) is not None
+        return is_settled(self._objects, key)
 
     def _save(self, held: QuarantinedRecord) -> None:
         self._objects.write_new(held.key, msgspec.json.encode(held))

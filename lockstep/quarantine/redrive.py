@@ -19,23 +19,23 @@ import msgspec
 
 from lockstep.console.errors import UserError
 from lockstep.producing.outbox import Outgoing
-from lockstep.quarantine.bucket import AT_ONCE, consumer_of_object
+from lockstep.quarantine.bucket import AT_ONCE
 from lockstep.quarantine.cases import Case, Ready, action_of, judge
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.filing import file_away
 from lockstep.quarantine.notes import NotedEvent, NotedRecord, Notes
 from lockstep.quarantine.own_objects import OwnObjects
-from lockstep.quarantine.records import ForeignObjectError, event_bytes, event_in, read_record
+from lockstep.quarantine.records import event_bytes, event_in
 from lockstep.quarantine.settlement import How, Settlement
+from lockstep.quarantine.there import There, there_of
 from lockstep.stores.objects import Objects
 from shared.clock import Clock
 from shared.event import Event
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
-from shared.quarantine import TABLE_CONSUMER, QuarantinedRecord
+from shared.quarantine import QuarantinedRecord
 from shared.rfc3339 import rfc3339
 
 type _Bodies = Mapping[str, bytes]
-type _There = tuple[QuarantinedRecord | None, dict[str, bytes]] | None
 # AWS refuses the requests of a machine whose clock is wrong by more.
 MOST_BEHIND = dt.timedelta(minutes=15)
 
@@ -247,14 +247,14 @@ class Redrive:
 
     def _in_chunks(
         self, cases: Sequence[Case], rate: float | None
-    ) -> Iterator[Iterator[tuple[Case, _There]]]:
+    ) -> Iterator[Iterator[tuple[Case, There]]]:
         """The cases as they are now, some at a time; meanwhile the next ones are read.
 
         With a rate, nothing is read in advance: it could change until its turn.
         """
         at_once = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate)))
         began = self._clock.elapsed()
-        reading: deque[Iterator[tuple[Case, _There]]] = deque()
+        reading: deque[Iterator[tuple[Case, There]]] = deque()
         for number, chunk in enumerate(batched(cases, at_once)):
             if rate is not None:
                 self._wait_until(began + number * at_once / rate)
@@ -264,31 +264,8 @@ class Redrive:
                 yield reading.popleft()
         yield from reading
 
-    def _there(self, case: Case) -> _There:
-        """The case as it is now: its record, and its objects.
-
-        Objects that somebody has replaced since the case was found are left out: they stay. So the
-        record is None if its own object is among them. The whole is None if another redrive has
-        moved that object.
-        """
-        record = None
-        bodies = {}
-        own = moved = 0
-        for key in case.keys:
-            decides = case.of_index_only or consumer_of_object(key) == TABLE_CONSUMER
-            own += decides
-            body = self._objects.read(key)
-            if body is None:
-                moved += decides
-                continue
-            try:
-                held = read_record(key, body)
-            except ForeignObjectError:
-                continue
-            if case.is_about(held):
-                bodies[key] = body
-                record = held if decides and record is None else record
-        return None if own == moved else (record, bodies)
+    def _there(self, case: Case) -> There:
+        return there_of(self._objects, case)
 
     def _is_ready(self, held: QuarantinedRecord, case: Case) -> bool:
         now = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC)

@@ -1,6 +1,7 @@
 """Keeps replaced documents in the bucket, so that `lockstep put` can bring them back."""
 
-from collections.abc import Iterable, Mapping
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +16,53 @@ from shared.event import InvalidEventError, decode
 
 # Where replaced documents are kept. No consumer may write there (template.yaml).
 REPLACED = "replaced/"
+_RUN = "%Y-%m-%dT%H%M%S.%fZ"
+
+
+class ReplacedDocument(msgspec.Struct, frozen=True):
+    """A document that an answer kept: its ID, and the version that it states, if any."""
+
+    image_id: str
+    version: int | None
+
+
+class _KeptLine(msgspec.Struct, frozen=True):
+    """A line of a file: an event, or a document as OpenSearch returned it."""
+
+    image_id: str | None = None
+    version: Any = None
+    id: str | None = msgspec.field(default=None, name="_id")
+    source: dict[str, Any] = msgspec.field(default_factory=dict, name="_source")
+
+
+def run_name(at: dt.datetime) -> str:
+    """The name of a run that begins at this time, in UTC: a part of its keys."""
+    return f"{at:{_RUN}}"
+
+
+def replaced_at(key: str) -> dt.datetime:
+    """When the run began that wrote the object with this key.
+
+    Raises:
+        ValueError: no run wrote it.
+    """
+    run = key.removeprefix(REPLACED).partition("/")[0]
+    return dt.datetime.strptime(run, _RUN).replace(tzinfo=dt.UTC)
+
+
+def replaced_in(body: bytes) -> Iterator[ReplacedDocument]:
+    """The documents in an object.
+
+    Raises:
+        ValueError: a line is no event and no document.
+    """
+    for line in body.splitlines():
+        found = msgspec.json.decode(line, type=_KeptLine)
+        image_id = found.image_id if found.id is None else found.id
+        if image_id is None:
+            raise ValueError("a line names no image")
+        version = found.version if found.id is None else found.source.get("version")
+        yield ReplacedDocument(image_id, version if type(version) is int else None)
 
 
 def event_in(change: Change) -> bytes:

@@ -32,6 +32,7 @@ class ReplayProgress(msgspec.Struct, frozen=True):
         fates: for each store, how many records had which fate.
         redriven: how many records would have been quarantined, if they were not redriven before.
         seconds: how long it took.
+        discarded: how many records were left out, because an operator has discarded them.
     """
 
     stream: str
@@ -42,6 +43,7 @@ class ReplayProgress(msgspec.Struct, frozen=True):
     fates: Mapping[str, Mapping[str, int]] = {}
     redriven: int = 0
     seconds: float = 0.0
+    discarded: int = 0
 
 
 class ProgressFiles:

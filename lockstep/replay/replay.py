@@ -9,6 +9,7 @@ bring a deleted image back.
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from itertools import batched
 from typing import Literal, Protocol
@@ -28,6 +29,7 @@ from shared.clock import Clock
 from shared.deliver import deliver
 from shared.horizon import LONGEST_RETENTION
 from shared.pace import Pace
+from shared.quarantine import TABLE_CONSUMER, record_key
 from shared.rfc3339 import rfc3339
 from shared.sink import Sink
 
@@ -76,6 +78,8 @@ class ReplayParts(msgspec.Struct, frozen=True):
         region: the AWS region of the stream.
         targets: both stores.
         files: keeps the progress.
+        discarded: lists the records that operators have discarded: the keys that the table's
+            consumer gave them in the quarantine. Neither store gets them.
         clock: time and random numbers.
         timeout: seconds for one delivery, as an invocation has them.
         rate: records a second, at most.
@@ -87,6 +91,7 @@ class ReplayParts(msgspec.Struct, frozen=True):
     region: str
     targets: Sequence[ReplayTarget]
     files: ProgressFiles
+    discarded: Callable[[], AbstractSet[str]]
     clock: Clock
     timeout: float
     rate: float
@@ -148,6 +153,7 @@ class Replayed(msgspec.Struct, frozen=True):
         redriven: how many records were left out of the quarantine, because they were redriven
             before.
         seconds: how long it took, without interruptions.
+        discarded: how many records were left out, because an operator has discarded them.
     """
 
     id: str
@@ -158,6 +164,7 @@ class Replayed(msgspec.Struct, frozen=True):
     outcomes: Mapping[str, Mapping[str, int]]
     redriven: int
     seconds: float
+    discarded: int = 0
 
 
 class Replay:
@@ -178,6 +185,8 @@ class Replay:
         self._reading: StreamReading | None = None
         self._oldest: int | None = None
         self._last_arrival: str | None = None
+        self._discarded: AbstractSet[str] = frozenset()
+        self._left_out = progress.discarded
 
     def plan(self, on_progress: Callable[[int], None] = lambda _: None) -> ReplayPlan:
         """Read the records, without delivering them, and count them.
@@ -224,6 +233,7 @@ class Replay:
         size = max(1, min(MOST_IN_A_BATCH, int(self._parts.rate)))
         with self._answering():
             arn = self._parts.stream.summary().arn
+            self._discarded = self._parts.discarded()
             reading = self._read(None)
             self._save(replay_id)
             try:
@@ -283,8 +293,10 @@ class Replay:
     def _settle(self, shard_id: str, batch: Sequence[StreamRecord], stream_arn: str) -> None:
         """Deliver a batch to each store, until no record is left."""
         young = self._young(batch)
+        needed = [one for one in young if self._key(shard_id, one) not in self._discarded]
+        self._left_out += len(young) - len(needed)
         for target in self._parts.targets:
-            left = young
+            left = needed
             failures = 0
             while left:
                 delivery = self._deliver(target, shard_id, left, stream_arn)
@@ -299,6 +311,9 @@ class Replay:
                     self._clock.sleep(pause_after(failures))
                     left = self._young(left)
         self._records += len(young)
+
+    def _key(self, shard_id: str, record: StreamRecord) -> str:
+        return record_key(TABLE_CONSUMER, self._parts.name, shard_id, record.sequence_number)
 
     def _deliver(
         self,
@@ -340,6 +355,7 @@ class Replay:
             outcomes=self._reported(),
             redriven=self._redriven(),
             seconds=round(self._elapsed(), 1),
+            discarded=self._left_out,
         )
 
     def _span(self) -> Span:
@@ -391,6 +407,7 @@ class Replay:
                 fates=self._reported(),
                 redriven=self._redriven(),
                 seconds=round(self._elapsed(), 1),
+                discarded=self._left_out,
             ),
         )
         self._saved_at = self._clock.elapsed()

@@ -148,6 +148,12 @@ class Clients:
         with _MAKING_CLIENTS:
             return self.session.client("secretsmanager", config=_config())
 
+    @cached_property
+    def sts(self) -> Any:
+        """The client that tells who the caller is; a local stack has none."""
+        with _MAKING_CLIENTS:
+            return self.session.client("sts", config=_config())
+
     def messaging(self, service: Literal["sqs", "sns"], endpoint: str) -> Any:
         """A client of SQS or SNS at this endpoint: a stack has no queue or topic of its own."""
         with _MAKING_CLIENTS:

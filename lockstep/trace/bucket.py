@@ -1,4 +1,4 @@
-"""What the quarantine's bucket holds, and what a redrive has moved there, of one image."""
+"""What the quarantine's bucket holds, and what operators have moved there, of one image."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,13 @@ import msgspec
 
 from lockstep.quarantine.bucket import (
     AT_ONCE,
+    DISCARDED,
     REDRIVEN,
     consumer_of_document,
 )
+from lockstep.quarantine.discarding import DiscardTrace
+from lockstep.quarantine.failure_documents import DISCARDED as BATCH_DISCARDED
 from lockstep.quarantine.failure_documents import (
-    DISCARDED,
     NotADocumentError,
     document_in,
     quarantined_records,
@@ -23,8 +25,9 @@ from lockstep.quarantine.notes import NOTES
 from lockstep.quarantine.reading import DOCUMENTS_AT_ONCE
 from lockstep.quarantine.records import ForeignObjectError, parse_time, payload, read_record
 from lockstep.quarantine.redrive import Trace
+from lockstep.repair.replaced import REPLACED, replaced_at, replaced_in
 from lockstep.stores.objects import BucketObjects
-from lockstep.trace.events import Place, Source, Told
+from lockstep.trace.events import NO_RECORD, Place, Source, Told
 from lockstep.trace.shards import is_about
 from shared.quarantine import FAILURE_DOCUMENTS, PREFIX, QuarantinedRecord
 
@@ -43,15 +46,21 @@ class BucketKeys(msgspec.Struct, frozen=True):
 
     quarantined: Sequence[str]
     redriven: Sequence[str]
+    discarded: Sequence[str]
     documents: Sequence[str]
+    replaced: Sequence[str]
 
     def __len__(self) -> int:
         """How many objects these are: each must be read."""
-        return len(self.quarantined) + len(self.redriven) + len(self.documents)
+        return sum(map(len, msgspec.structs.astuple(self)))
 
 
 class _Redriven(msgspec.Struct, frozen=True):
     redriven: Trace
+
+
+class _Discarded(msgspec.Struct, frozen=True):
+    discarded: DiscardTrace
 
 
 def list_keys(objects: BucketObjects, since: dt.datetime | None) -> BucketKeys:
@@ -68,7 +77,13 @@ def list_keys(objects: BucketObjects, since: dt.datetime | None) -> BucketKeys:
     redriven = keys(REDRIVEN)
     moved = [key for key in redriven if not key.startswith((_REDRIVEN_DOCUMENTS, NOTES))]
     split = [key for key in redriven if key.startswith(_REDRIVEN_DOCUMENTS)]
-    return BucketKeys(keys(PREFIX), moved, [*keys(FAILURE_DOCUMENTS), *split])
+    return BucketKeys(
+        quarantined=keys(PREFIX),
+        redriven=moved,
+        discarded=keys(DISCARDED),
+        documents=[*keys(FAILURE_DOCUMENTS), *split],
+        replaced=keys(REPLACED),
+    )
 
 
 class BucketTrace:
@@ -103,11 +118,17 @@ class BucketTrace:
     def told(self, keys: BucketKeys) -> Iterator[Told]:
         """What these objects tell of the image."""
         for key, body in self._read(keys.quarantined, AT_ONCE):
-            yield from self._record(key, key, body)
+            held = self._record(key, key, body)
+            if held is not None and self._is_about(held):
+                yield _quarantined(held, "quarantine")
         for key, body in self._read(keys.redriven, AT_ONCE):
             yield from self._redriven(key, body)
+        for key, body in self._read(keys.discarded, AT_ONCE):
+            yield from self._discarded(key, body)
         for key, body in self._read(keys.documents, DOCUMENTS_AT_ONCE):
             yield from self._document(key, body)
+        for key, body in self._read(keys.replaced, DOCUMENTS_AT_ONCE):
+            yield from self._replaced(key, body)
 
     def _read(self, keys: Sequence[str], at_once: int) -> Iterator[tuple[str, bytes]]:
         for some in batched(keys, at_once):
@@ -115,33 +136,71 @@ class BucketTrace:
                 if body is not None:  # moved after it was listed
                     yield key, body
 
-    def _record(self, key: str, written_as: str, body: bytes) -> Iterator[Told]:
-        """Args: `written_as` is the key under `quarantine/`, which tells the consumer."""
+    def _record(self, key: str, written_as: str, body: bytes) -> QuarantinedRecord | None:
+        """The record in an object; None if it cannot be read, which is then listed.
+
+        Args:
+            key: the key of the object.
+            written_as: the key under `quarantine/`, which tells the consumer.
+            body: the object.
+        """
         try:
-            held = read_record(written_as, body)
+            return read_record(written_as, body)
         except ForeignObjectError as error:
             self.unreadable.append(f"{key}: {error}")
-            return
-        if self._is_about(held):
-            yield _quarantined(held, "quarantine")
+            return None
 
     def _redriven(self, key: str, body: bytes) -> Iterator[Told]:
-        """A redriven record was quarantined before."""
-        for told in self._record(key, PREFIX + key.removeprefix(REDRIVEN), body):
-            yield told
-            try:
-                trace = msgspec.json.decode(body, type=_Redriven).redriven
-                at = parse_time(trace.at).timestamp()
-            except (msgspec.MsgspecError, ValueError) as error:
+        """A redriven record was quarantined before. It may be put under this image's ID."""
+        held = self._record(key, PREFIX + key.removeprefix(REDRIVEN), body)
+        if held is None:
+            return
+        is_ours = self._is_about(held)
+        if is_ours:
+            yield _quarantined(held, "quarantine")
+        try:
+            trace = msgspec.json.decode(body, type=_Redriven).redriven
+            at = parse_time(trace.at).timestamp()
+        except (msgspec.MsgspecError, ValueError) as error:
+            if is_ours:
                 self.unreadable.append(f"{key}: {error}")
-                continue
-            event = trace.event
-            put = "nothing was put" if event is None else f"put as version {event.version}"
-            detail = f"{_HOW[trace.how]}: {put}"
-            version = None if event is None else event.version
-            yield Told(
-                "redriven", at, "quarantine", told.place, detail, told.function, version=version
-            )
+            return
+        event = trace.event
+        if not is_ours and (event is None or event.image_id != self._image_id):
+            return
+        detail, version = f"{_HOW[trace.how]}: nothing was put", None
+        if event is not None:
+            detail, version = f"{_HOW[trace.how]}: put as version {event.version}", event.version
+            if event.image_id not in {held.image_id, held.partition_key}:
+                detail += f" of {event.image_id}"
+        yield Told("redriven", at, "quarantine", _place(held), detail, held.function, version)
+
+    def _discarded(self, key: str, body: bytes) -> Iterator[Told]:
+        """A record that an operator discarded was quarantined before."""
+        held = self._record(key, PREFIX + key.removeprefix(DISCARDED), body)
+        if held is None or not self._is_about(held):
+            return
+        yield _quarantined(held, "quarantine")
+        try:
+            trace = msgspec.json.decode(body, type=_Discarded).discarded
+            at = parse_time(trace.at).timestamp()
+        except (msgspec.MsgspecError, ValueError) as error:
+            self.unreadable.append(f"{key}: {error}")
+            return
+        detail = f"by {trace.by}: {trace.reason}"
+        yield Told("discarded_by_operator", at, "quarantine", _place(held), detail, held.function)
+
+    def _replaced(self, key: str, body: bytes) -> Iterator[Told]:
+        """An answer replaced or removed a document of the index, and kept it."""
+        try:
+            at, kept = replaced_at(key).timestamp(), list(replaced_in(body))
+        except ValueError as error:  # msgspec's are, too
+            self.unreadable.append(f"{key}: not what an answer keeps: {error}")
+            return
+        for one in kept:
+            if one.image_id == self._image_id:
+                detail = f"an answer replaced or removed it in the index, and kept it in {key}"
+                yield Told("replaced", at, "replaced", NO_RECORD, detail, version=one.version)
 
     def _document(self, key: str, body: bytes) -> Iterator[Told]:
         consumer = consumer_of_document(key.removeprefix(REDRIVEN), self._table_mapping)
@@ -162,13 +221,17 @@ class BucketTrace:
 
 def _quarantined(held: QuarantinedRecord, source: Source) -> Told:
     """Also the objects of a redrive say that the batch of a record was discarded."""
-    discarded = DISCARDED in held.detail
+    discarded = BATCH_DISCARDED in held.detail
     return Told(
         "discarded" if discarded else "quarantined",
         parse_time(held.quarantined_at).timestamp(),
         source,
-        Place(held.stream, held.shard_id, held.sequence_number),
+        _place(held),
         held.detail if discarded else f"{held.reason}: {held.detail}",
         held.function,
         version=held.version,
     )
+
+
+def _place(held: QuarantinedRecord) -> Place:
+    return Place(held.stream, held.shard_id, held.sequence_number)

@@ -20,6 +20,7 @@ from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday
 from tests.gate.command import Command, failure, new_images, printed, written
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import EVERYTHING
+from tests.gate.recorded import CALLER
 from tests.gate.replica import REPLICA_COMMANDS
 from tests.gate.requests import DOMAIN, RESTORED, Asked
 
@@ -152,16 +153,23 @@ def _to_redrive(gated: GatedStack) -> None:
     hand.write(hand.table_sink, a_change("X1", stamp(), "in the table"))
     stage.put_raw(b"{", "X1")
     stage.consumers["write_to_es"].drain(now=0.0)
-    stage.write("redriven/notes/1.json", {"records": []})
+    # Somebody began to settle the record of the failure document.
+    with gated.everything_allowed():
+        cases = printed(gated, "quarantine", "list")["cases"]
+    moved = [{"keys": one["objects"], "event": None} for one in cases if one["documents"]]
+    stage.write("redriven/notes/1.json", {"records": moved})
 
 
 def _traced(gated: GatedStack) -> None:
-    """One record in quarantine, one redriven, and a failure document."""
+    """A record in quarantine, one redriven, one discarded, a document replaced, one of a batch."""
     written(gated)
     _quarantined(gated)
     with gated.everything_allowed():
         assert failure(gated, "redrive", "--apply") is None
+        _quarantined(gated)
+        assert _discard_all(gated) is None
     _quarantined(gated)
+    gated.stage.write("replaced/2026-11-30T030000.000000Z/events-000001.ndjson", {"image_id": "D1"})
     gated.stage.give_up("write_to_dynamodb")
 
 
@@ -348,6 +356,27 @@ def _redrive(gated: GatedStack) -> str | None:
     return "something is left" if gated.stage.keys("quarantine/") else None
 
 
+def _discard(gated: GatedStack, *words: object) -> str | None:
+    """Discard all that is in quarantine, and what the pointers of a state name."""
+    with gated.everything_allowed():
+        pointers = gated.folder / "pointers.ndjson"
+        more = ("--pointers", pointers) if pointers.exists() else ()
+        ids = [one["id"] for one in printed(gated, "quarantine", "list", *more)["cases"]]
+    said = failure(gated, "quarantine", "discard", *ids, "--reason", "a test", *more, *words)
+    return said if ids else "no case"
+
+
+def _discard_all(gated: GatedStack) -> str | None:
+    """The ARN of the caller is kept with each record."""
+    said = _discard(gated, "--apply")
+    if said is not None:
+        return said
+    kept = [gated.stage.body(key)["discarded"] for key in gated.stage.keys("discarded/")]
+    if not kept or gated.stage.keys("quarantine/"):
+        return "something is left"
+    return None if {one["by"] for one in kept} == {CALLER} else f"{kept}"
+
+
 def _rebuild(gated: GatedStack) -> str | None:
     done = printed(gated, "rebuild", "--apply", "--drop-old", "--settle", 0)
     return None if done["dropped"] and not done["not_copied"] else f"{done}"
@@ -429,6 +458,7 @@ COMMANDS: Sequence[Command] = (
     Command("purge", AUDITOR, runs("purge"), _purgeable, repeats=True),
     Command("quarantine show", AUDITOR, _quarantine, _to_redrive, repeats=True),
     Command("get", AUDITOR, _get, _to_redrive, repeats=True),
+    Command("quarantine discard", AUDITOR, _discard, _to_redrive, repeats=True),
     Command("trace", AUDITOR, _trace, _traced, repeats=True),
     Command("redrive", AUDITOR, runs("redrive"), _to_redrive, repeats=True),
     Command("rebuild", AUDITOR, runs("rebuild"), written, repeats=True),
@@ -450,6 +480,7 @@ COMMANDS: Sequence[Command] = (
     Command("audit --acknowledge", OPERATOR, _acknowledge, _losing),
     Command("purge --apply", OPERATOR, _purge, _purgeable),
     Command("redrive --apply", OPERATOR, _redrive, _to_redrive),
+    Command("quarantine discard --apply", OPERATOR, _discard_all, _to_redrive),
     Command("rebuild --apply", OPERATOR, _rebuild, _to_rebuild),
     Command("rebuild --apply", OPERATOR, _rebuild, _interrupted),
     Command("replay --apply", OPERATOR, _replay, _to_replay),

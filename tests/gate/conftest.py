@@ -39,6 +39,7 @@ _VARIABLES = {
     "sns": ("SNS",),
     "logs": ("CLOUDWATCH_LOGS",),
     "secretsmanager": ("SECRETS_MANAGER",),
+    "sts": ("STS",),
 }
 
 

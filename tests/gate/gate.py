@@ -21,7 +21,16 @@ from tests.gate.recorded import JSON, SETTINGS, Answered, Recorded, answered
 from tests.gate.requests import Asked, calls_of
 
 ENGINES = ("dynamodb", "kinesis", "opensearch", "s3")
-RECORDED = ("cloudformation", "lambda", "cloudwatch", "logs", "secretsmanager", "api", "sns")
+RECORDED = (
+    "cloudformation",
+    "lambda",
+    "cloudwatch",
+    "logs",
+    "secretsmanager",
+    "api",
+    "sns",
+    "sts",
+)
 _HOP_BY_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 _NOT_FOUND = 404
 # The last part of the path of a request to OpenSearch that changes nothing.

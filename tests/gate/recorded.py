@@ -25,6 +25,14 @@ AGE_HOURS = 60 * 24
 JSON = "application/json"
 _NAMESPACE = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 
+# Who runs the commands.
+CALLER = "arn:aws:sts::000000000000:assumed-role/operator/ann"
+_CALLER = (
+    '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+    f"<GetCallerIdentityResult><Arn>{CALLER}</Arn><UserId>AROA:ann</UserId>"
+    "<Account>000000000000</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+)
+
 # What a table has in AWS, and not in DynamoDB Local.
 SETTINGS = frozenset(
     {
@@ -85,6 +93,8 @@ class Recorded:
                 secret = msgspec.json.decode(asked.body)["SecretId"]
                 text = Account().secret if secret == ACCESS_KEY else "0123456789abcdef"
                 return answered({"Name": "one", "SecretString": text})
+            case "sts":
+                return 200, {"content-type": "text/xml"}, _CALLER.encode()
             case "api":
                 (text,) = parse_qs(urlsplit(asked.path).query).get("q", [""])
                 hits = [{"image_id": one} for one in self.finds(text)]

@@ -68,8 +68,8 @@ def calls_of(asked: Asked, stack: Stack, key: str | None = None) -> Sequence[Cal
             return [_lambda(asked, stack)]
         case "cloudwatch":
             return [_cloudwatch(asked, stack)]
-        case "logs" | "secretsmanager" | "sns":
-            return [_of_one_resource(asked, stack)]
+        case "logs" | "secretsmanager" | "sns" | "sts":
+            return list(_of_one_resource(asked, stack))
         case "api":
             api = f"arn:aws:execute-api:{stack.region}:{ACCOUNT}:{API}"
             return [Call("execute-api:Invoke", f"{api}/$default/{asked.method}{asked.path}")]
@@ -138,15 +138,23 @@ def _cloudwatch(asked: Asked, stack: Stack) -> Call:
     return Call(f"cloudwatch:{operation}", alarms_arn(stack) + name.removeprefix("lockstep-"))
 
 
-def _of_one_resource(asked: Asked, stack: Stack) -> Call:
-    """What a request needs that names its topic, secret or log group."""
+def _of_one_resource(asked: Asked, stack: Stack) -> Iterator[Call]:
+    """What a request needs that names its topic, secret or log group.
+
+    GetCallerIdentity of STS needs no right:
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+    """
+    if asked.service == "sts":
+        return
     if asked.service == "sns":
         form = parse_qs(asked.body.decode())
-        return Call(f"sns:{form['Action'][0]}", form["TopicArn"][0])
+        yield Call(f"sns:{form['Action'][0]}", form["TopicArn"][0])
+        return
     operation, body = _operation(asked), msgspec.json.decode(asked.body)
     if asked.service == "secretsmanager":
-        return Call(f"secretsmanager:{operation}", body["SecretId"])
-    return Call(f"logs:{operation}", log_group(body["logGroupName"], stack.region))
+        yield Call(f"secretsmanager:{operation}", body["SecretId"])
+    else:
+        yield Call(f"logs:{operation}", log_group(body["logGroupName"], stack.region))
 
 
 def _dynamodb(asked: Asked, stack: Stack) -> Iterator[Call]:

@@ -13,6 +13,7 @@ from lockstep.quarantine.own_objects import OwnObjects
 from lockstep.quarantine.records import event_bytes, event_in, read_record
 from lockstep.quarantine.redrive import Redrive, RedriveReport
 from lockstep.quarantine.settlement import correct
+from lockstep.quarantine.there import there_of
 from lockstep.simulation.components import Components
 from lockstep.simulation.discards import CONSUMERS
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER, QuarantinedRecord
@@ -33,8 +34,11 @@ class BelievesContents(_Gathering):
 class MovesByContent(Redrive):
     _there = rewired(
         Redrive._there,  # noqa: SLF001
-        read_record=read_as_it_says,
-        consumer_of_object=lambda key: consumer_of_object(key) and TABLE_CONSUMER,
+        there_of=rewired(
+            there_of,
+            read_record=read_as_it_says,
+            consumer_of_object=lambda key: consumer_of_object(key) and TABLE_CONSUMER,
+        ),
     )
 
 

@@ -43,7 +43,7 @@ class ForgetsWhatWentBack(_Gathering):
     """A record that was redriven before is found again."""
 
     @override
-    def _was_redriven(self, key: str) -> bool:
+    def _was_settled(self, key: str) -> bool:
         return False
 
 
@@ -51,7 +51,7 @@ class SavesWhatWentBack(OwnObjects):
     """A record that was redriven before is written to the bucket again, and redriven again."""
 
     @override
-    def _not_redriven(self, some: Iterable[QuarantinedRecord]) -> list[QuarantinedRecord]:
+    def _not_settled(self, some: Iterable[QuarantinedRecord]) -> list[QuarantinedRecord]:
         return list(some)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from doors.quarantine import BucketQuarantine
-from lockstep.quarantine.bucket import redriven_key
+from lockstep.quarantine.bucket import discarded_by_operators, discarded_key, redriven_key
 from lockstep.replay.progress import ProgressFiles, ReplayProgress, UnknownReplayError
 from lockstep.replay.replay import ReplayParts, ReplayTarget, UnreadableStreamError
 from lockstep.replay.settled import QuarantineOfTheUnsettled
@@ -146,7 +146,7 @@ class Replays:
         for accepted in there:
             if accepted.sequence_number not in held or not since <= accepted.arrived_at <= began:
                 continue
-            if any(self._was_redriven(accepted, one) for one in system.consumers.values()):
+            if any(self._was_settled(accepted, one) for one in system.consumers.values()):
                 continue
             event = system.ledger.event_in(accepted)
             for consumer in system.consumers.values():
@@ -157,9 +157,9 @@ class Replays:
                         "O6", f"{consumer.function}: the replay did not settle {accepted}"
                     )
 
-    def _was_redriven(self, accepted: AcceptedRecord, consumer: Consumer) -> bool:
-        key = redriven_key(self._system.quarantine_key(consumer, accepted))
-        return key in self._system.bucket.objects
+    def _was_settled(self, accepted: AcceptedRecord, consumer: Consumer) -> bool:
+        key = self._system.quarantine_key(consumer, accepted)
+        return not {redriven_key(key), discarded_key(key)}.isdisjoint(self._system.bucket.objects)
 
     @cached_property
     def _files(self) -> ProgressFiles:
@@ -187,6 +187,7 @@ class Replays:
                 ReplayTarget("index", INDEX_CONSUMER, tools.index_sink, quarantine()),
             ],
             files=self._files,
+            discarded=lambda: discarded_by_operators(tools.bucket, TABLE_CONSUMER),
             clock=tools.clock,
             timeout=_TIMEOUT_SECONDS,
             rate=_RATE,

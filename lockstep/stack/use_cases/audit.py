@@ -21,7 +21,7 @@ from lockstep.repair.decide_answer import Winner
 from lockstep.repair.purge import Purged
 from lockstep.repair.purge import purge as purge_tombstones
 from lockstep.repair.repair import Repair
-from lockstep.repair.replaced import Replaced
+from lockstep.repair.replaced import Replaced, run_name
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import REPLICA_CONSUMER
 from lockstep.stack.use_cases.aliases import checked_index
@@ -122,7 +122,7 @@ def answers(clients: Clients, winner: Winner, kinds: frozenset[AheadKind]) -> An
         table_corrections=TableCorrections(clients.dynamodb, stack.table),
         corrections=Corrections(clients.opensearch, stack.index),
         repair=repair(clients),
-        replaced=Replaced(BucketObjects(clients.s3, stack.bucket), f"{run:%Y-%m-%dT%H%M%S.%fZ}"),
+        replaced=Replaced(BucketObjects(clients.s3, stack.bucket), run_name(run)),
         explained=lambda: frozenset(
             image_id
             for consumer, image_id in quarantined_images(clients)

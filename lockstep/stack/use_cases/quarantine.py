@@ -10,6 +10,7 @@ from lockstep.console.errors import UserError
 from lockstep.quarantine.bucket import AT_ONCE
 from lockstep.quarantine.cases import Case, FoundCases, Wanted
 from lockstep.quarantine.direct_indexing import DirectIndexing
+from lockstep.quarantine.discarding import Discarder
 from lockstep.quarantine.failure_documents import Fetched, fetch
 from lockstep.quarantine.finding import find
 from lockstep.quarantine.records import ForeignObjectError, event_bytes, read_record
@@ -32,7 +33,7 @@ class CaseError(UserError):
 
 
 class StackQuarantine:
-    """A stack's quarantine, and what a redrive needs of the stack's stores and stream."""
+    """A stack's quarantine, and what settling its records needs of the stores and the stream."""
 
     def __init__(self, clients: Clients) -> None:
         """Set up what the stack's clients can do."""
@@ -60,6 +61,13 @@ class StackQuarantine:
                 corrections=Corrections(clients.opensearch, stack.index),
                 table=table_reader(clients),
             ),
+            clock=clients.clock,
+            executor=self._executor,
+            changes_stream=stack.changes_stream,
+        )
+        self.discarder = Discarder(
+            self.objects,
+            stack.table_mapping,
             clock=clients.clock,
             executor=self._executor,
             changes_stream=stack.changes_stream,

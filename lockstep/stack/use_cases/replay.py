@@ -6,6 +6,7 @@ from collections.abc import Callable
 from doors.quarantine import BucketQuarantine
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_es.sink import ImageIndex
+from lockstep.quarantine.bucket import discarded_by_operators
 from lockstep.replay.progress import ProgressFiles, ReplayProgress, UnknownReplayError
 from lockstep.replay.replay import Replay, ReplayParts, ReplayTarget
 from lockstep.replay.settled import QuarantineOfTheUnsettled
@@ -51,6 +52,7 @@ class StackReplay:
                 ),
             ],
             files=self._files,
+            discarded=lambda: discarded_by_operators(objects, TABLE_CONSUMER),
             clock=clients.clock,
             timeout=FUNCTION_TIMEOUT.total_seconds(),
             rate=rate,

@@ -180,7 +180,7 @@ def test_the_story_of_an_image_is_told_once_and_in_order(stage: Stage) -> None:
         ("arrived", version, []),
         ("redriven", version, [TABLE_CONSUMER]),
         ("settled", None, [TABLE_CONSUMER]),
-        ("settled", None, [INDEX_CONSUMER]),
+        # The index's consumer settled both records in one batch.
         ("settled", None, [INDEX_CONSUMER]),
         ("arrived", deleted, []),
         ("settled", None, [TABLE_CONSUMER]),

@@ -123,6 +123,7 @@ CHANGES = [
     ["rebuild", "--apply"],
     ["replay", "--since", "1h", "--apply"],
     ["redrive", "--apply"],
+    ["quarantine", "discard", "x", "--reason", "y", "--apply"],
     ["import", "x", "--apply"],
     ["prepare", "table", "--apply"],
     ["tablestore", "audit", "--repair", "--apply"],

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from doors.quarantine import BucketQuarantine
+from lockstep.quarantine.bucket import discarded_by_operators
 from lockstep.replay.progress import ProgressFiles, ReplayProgress, UnknownReplayError
 from lockstep.replay.reading import StreamReplacedError
 from lockstep.replay.replay import (
@@ -35,8 +36,8 @@ from lockstep.stream.stream import (
 )
 from shared.change import Change
 from shared.horizon import LONGEST_RETENTION
-from shared.outcome import Failed, Outcome
-from shared.sink import MisconfiguredError, RequestFailedError
+from shared.outcome import Failed, Outcome, Refused
+from shared.sink import MisconfiguredError, RequestFailedError, SinkError
 from tests.builders import change, image_event
 from tests.memory_sink import MemorySink
 from tests.unit.replay.memory_stream import DAY, NAME, START, MemoryStream, MovingClock
@@ -90,6 +91,7 @@ class Stand:
                 ReplayTarget("index", "write_to_es", self.index, quarantine()),
             ],
             files=self.files,
+            discarded=lambda: discarded_by_operators(self.objects, "write_to_dynamodb"),
             clock=self.time.clock,
             timeout=60.0,
             rate=rate,
@@ -112,6 +114,9 @@ class Stand:
 
     def keys_under(self, prefix: str = "quarantine/") -> list[str]:
         return list(self.objects.keys(prefix))
+
+    def file_as_discarded(self, key: str) -> None:
+        self.s3.objects[key.replace("quarantine/", "discarded/")] = self.s3.objects.pop(key)
 
     def file_as_redriven(self, key: str) -> None:
         self.s3.objects[key.replace("quarantine/", "redriven/")] = self.s3.objects.pop(key)
@@ -501,6 +506,32 @@ def test_what_only_the_tables_consumer_quarantined_and_was_redriven_is_settled_f
     stand.file_as_redriven(of_table)
     done = stand.apply(2 * HOUR)
     assert (stand.keys_under(), done.redriven) == ([], 2)
+
+
+def test_what_an_operator_discarded_reaches_no_store_although_both_would_take_it_now() -> None:
+    refused: dict[str, Outcome | SinkError] = {"T1": Refused("not today")}
+    stand = Stand(table=Sink(always=refused))
+    stand.stream.put("T1", 7, ago=HOUR)
+    stand.stream.put("T2", 8, ago=HOUR)
+    stand.apply(2 * HOUR)
+    (of_table,) = stand.keys_under()
+    stand.file_as_discarded(of_table)
+    refused.clear()
+    stand.index.stored.clear()
+    done = stand.apply(2 * HOUR)
+    assert (done.discarded, done.records) == (1, 2)
+    assert stand.table.versions == stand.index.versions == {"T2": 8}
+    assert stand.keys_under() == []
+
+
+def test_what_the_indexs_consumer_quarantined_and_was_discarded_is_tried_on_the_index() -> None:
+    stand = Stand(index=Sink(always={"T1": Refused("never")}))
+    stand.stream.put("T1", 7, ago=HOUR)
+    stand.apply(2 * HOUR)
+    (of_index,) = stand.keys_under()
+    stand.file_as_discarded(of_index)
+    done = stand.apply(2 * HOUR)
+    assert (done.discarded, done.redriven, stand.keys_under()) == (0, 1, [])
 
 
 def test_what_only_the_indexs_consumer_quarantined_is_not_settled_for_the_table() -> None:

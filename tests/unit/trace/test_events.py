@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.trace.events import Place, Source, Told, What, timeline
+from lockstep.trace.events import NO_RECORD, Place, Source, Told, What, timeline
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 
 NOW = 1_795_248_000.0
@@ -117,3 +117,39 @@ def test_whatever_is_told_the_order_is_that_of_time_and_nothing_is_lost(some: li
 def test_each_kind_alone_is_one_event(what: What) -> None:
     (event,) = timeline([told(what, detail="a detail")])
     assert (event.what, event.detail, event.times) == (what, "a detail", 1)
+
+
+def test_the_records_that_a_consumer_settled_in_one_batch_are_one_event() -> None:
+    places = [Place("images", "shardId-000000000000", str(number)) for number in (9, 10, 11)]
+    events = timeline(
+        told("settled", at, place=place, detail="3 applied", function=function)
+        for function, at in ((TABLE_CONSUMER, 1.0), (INDEX_CONSUMER, 1.0))
+        for place in places
+    )
+    assert [(one.consumers, one.records, one.sequence_number) for one in events] == [
+        ((TABLE_CONSUMER,), 3, "9"),
+        ((INDEX_CONSUMER,), 3, "9"),
+    ]
+    assert {one.last_sequence_number for one in events} == {"11"}
+
+
+def test_the_records_of_two_batches_are_two_events() -> None:
+    events = timeline(
+        [
+            told("settled", 1.0, detail="applied"),
+            told("settled", 2.0, place=LATER, detail="applied"),
+            told("arrived", 1.0, "stream", place=LATER, function=None),
+        ]
+    )
+    assert [(one.what, one.records) for one in events] == [
+        ("arrived", 1),
+        ("settled", 1),
+        ("settled", 1),
+    ]
+
+
+def test_what_is_about_no_record_is_listed_at_its_time() -> None:
+    replaced = told("replaced", 1.0, "replaced", place=NO_RECORD, function=None, version=5)
+    events = timeline([told("settled", 2.0), replaced, told("arrived", 0.0, "stream")])
+    assert [one.what for one in events] == ["arrived", "replaced", "settled"]
+    assert (events[1].sequence_number, events[1].times) == ("", 1)
