@@ -69,12 +69,16 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 def others_in(found: Iterable[StreamEvent], one: Planned) -> Sequence[OtherEvent]:
-    """Somebody else's events with a higher version than that which was read, each once."""
+    """Somebody else's events with a higher version than that which was read, each once.
+
+    One with the same version and content as ours is a duplicate for the consumers, and left out.
+    """
     ours, read = one.event.version, version_of(one.read)
+    same = (ours, one.event.image)
     seen = {
         each.data: each
         for each in reversed([*found])
-        if each.data != one.data and each.event.version > read
+        if each.event.version > read and (each.event.version, each.event.image) != same
     }
     return [
         OtherEvent(

@@ -154,6 +154,13 @@ def test_a_record_that_a_retry_put_twice_is_not_somebody_elses() -> None:
     assert (found.result, found.others) == ("delivered", [])
 
 
+def test_another_event_with_the_same_version_and_content_is_a_duplicate() -> None:
+    way = ready()
+    way.before_put = lambda: way.rival(OURS, event_type="image.deleted")
+    (found,) = way.run(removed)
+    assert (found.result, found.others) == ("delivered", [])
+
+
 @pytest.mark.parametrize("broken", ["table", "index"])
 def test_a_store_that_does_not_get_it_in_time_is_named(broken: str) -> None:
     way = ready(broken=broken)
