@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lockstep.commands.endings import STATUS_COMMAND
 from lockstep.commands.settings import ToolSettings, read_settings
 from lockstep.console.terminal import notes
 from lockstep.console.text import printable
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import STATE, StackNotFoundError, read_deployed, read_local
+from lockstep.stack.stack import (
+    STATE,
+    HintedFolder,
+    StackNotFoundError,
+    command_for,
+    read_deployed,
+    read_local,
+)
 
 if TYPE_CHECKING:
     import boto3
@@ -117,6 +125,8 @@ def _with_stack(command: Command, *, writes: When, changes: When) -> Command:
         *args: Any, name: str | None, local: bool, state: Path | None, **given: Any
     ) -> Any:
         name, folder = _chosen(name, state, local=local, changes=changes(given))
+        meta = click.get_current_context().meta
+        meta[STATUS_COMMAND] = command_for("status", name, folder)
         if writes(given):
             name_stack(name, folder)
         return command(*args, name=name, state=folder, **given)
@@ -144,15 +154,8 @@ def _chosen(
     if name is not None:
         return name, found.state
     if local or state is not None:
-        if found.stack is not None and state is None:
-            # Hints name the next command as it is typed without these settings.
-            notes.print(
-                printable(
-                    f"{found.stack_from} is {found.stack}: add --local to each command that is "
-                    "about the local stack"
-                )
-            )
-        return None, state or found.state
+        folder = state or found.state
+        return None, folder if found.stack is None else HintedFolder(folder)
     if found.stack is not None and changes:
         raise click.UsageError(
             f"this changes a stack, and {found.stack_from} alone names {found.stack}: add "

@@ -14,6 +14,9 @@ from shared.shortened import shortened
 # 1 means no: not caught up, different, lines refused. 2 means unknown, or a wrong call.
 NO, NOT_KNOWN = 1, 2
 INTERRUPTED = 128 + signal.SIGINT
+# The command that shows the status of the stack that this command is about, as it is typed: see
+# `click.Context.meta`.
+STATUS_COMMAND = "lockstep.status_command"
 
 
 class Refusal(click.ClickException):
@@ -38,12 +41,12 @@ class OneLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
-        with _one_line():
+        with _one_line(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def _one_line(context: click.Context | None = None) -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
@@ -53,11 +56,14 @@ def _one_line() -> Iterator[None]:
     except (click.exceptions.Exit, click.Abort):
         raise
     except Exception as error:
-        from lockstep.console.failures import message_of  # noqa: PLC0415 - not for `--help`
+        # Not for `--help`.
+        from lockstep.console.failures import is_no_answer, message_of  # noqa: PLC0415
 
         message = message_of(error)
         if message is None:
             raise
+        if context is not None and STATUS_COMMAND in context.meta and is_no_answer(error):
+            message += f"; {context.meta[STATUS_COMMAND]} shows which stores answer"
         raise Refusal(message) from error
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)

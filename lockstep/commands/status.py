@@ -1,7 +1,7 @@
 """`lockstep status`: show the backlog of each consumer."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -13,7 +13,7 @@ from lockstep.console.terminal import answers, notes, print_json, print_table, p
 from lockstep.console.text import counted, printable
 from lockstep.stack import sam
 from lockstep.stack.stack import REPLICA_CONSUMER, command_for
-from lockstep.stack.status import Probed, Status
+from lockstep.stack.status import Probed, Status, StoreHealth
 from lockstep.stream.losses import typed
 from shared.quarantine import CONSUMERS
 
@@ -56,8 +56,8 @@ def status_command(
 ) -> None:
     """Show the backlog of each consumer.
 
-    Exit code 0: the consumers have caught up; 1: not yet, or the index or an alias is wrong; 2:
-    the stores may lack events.
+    Exit code 0: the consumers have caught up; 1: not yet, a store does not answer, or the index or
+    an alias is wrong; 2: the stores may lack events.
     """
     if probes and wait is None:
         raise click.UsageError("use --probe with --wait SECONDS")
@@ -86,6 +86,22 @@ def _probed(probe: Probed) -> str:
     return f"{markers}: in both stores after {probe.seconds:,.1f} s"
 
 
+def _show_stores(stores: Mapping[str, StoreHealth]) -> None:
+    if stores:
+        answers.print(f"stores: {', '.join(_answering(*one) for one in stores.items())}")
+    for name, store in stores.items():
+        if not store.answers:
+            why = f"the {name} does not answer at {store.address}: {store.why}"
+            answers.print(printable(f"NOT caught up: {why}"))
+
+
+def _answering(name: str, store: StoreHealth) -> str:
+    if not store.answers:
+        return f"the {name} does NOT answer"
+    colour = "" if store.cluster in {None, "green"} else f" (its cluster is {store.cluster})"
+    return f"the {name} answers{colour}"
+
+
 def show_status(found: Status, as_typed: Callable[[str], str]) -> None:
     """Print a status as text.
 
@@ -105,6 +121,7 @@ def show_status(found: Status, as_typed: Callable[[str], str]) -> None:
             for consumer, behind in found.consumers.items()
         ],
     )
+    _show_stores(found.stores)
     if found.probe is not None:
         answers.print(_probed(found.probe))
     more = f" ({as_typed('quarantine list')} lists them)" if found.quarantined else ""

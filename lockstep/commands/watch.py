@@ -66,10 +66,10 @@ def watch_command(
             param_hint="'--every'",
         )
     clock = SYSTEM_CLOCK.steady()
-    watched = _watched(name, state, every)
     title = str(state) if name is None else name
     console = Console(highlight=False, markup=False, emoji=False)
     with _ended_by_signals():
+        watched = _watched(name, state, every)
         if as_json:
             write_lines(
                 watched,

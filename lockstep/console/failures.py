@@ -3,10 +3,14 @@
 # ruff: noqa: PLC0415 - an exception of a client exists only if its library is loaded already
 
 import errno
+from typing import TYPE_CHECKING
 
 from lockstep.console.errors import UserError
 from lockstep.console.extras import extra_for
 from shared.sink import SinkError
+
+if TYPE_CHECKING:
+    from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
 
 # Errors that occur only when writing.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -47,13 +51,45 @@ def _client_message(error: Exception) -> str | None:
     match error:
         case TooSlowError():
             return str(error)
-        case EndpointConnectionError() | ConnectionClosedError() | OpenSearchConnectionError():
-            hint = "is the stack running? `lockstep up` (with your --state) starts a local one"
-            return f"{_first_line(error)}: {hint}"
+        case OpenSearchConnectionError():
+            return f"OpenSearch does not answer{_tried(error)}: {cause_of(error)}"
+        case EndpointConnectionError(kwargs={"endpoint_url": url}):
+            return f"{url} does not answer: {cause_of(error)}"
+        case ConnectionClosedError(kwargs={"endpoint_url": url}):
+            return f"{url} does not answer: {cause_of(error)}"
         case ClientError() | BotoCoreError() | ResponseParserError() | OpenSearchException():
             return _first_line(error)
         case _:
             return None
+
+
+def _tried(error: "OpenSearchConnectionError") -> str:
+    """The address that was tried, where the HTTP client tells it."""
+    where = getattr(error.info, "conn", None) or getattr(error.info, "pool", None)
+    host, port = getattr(where, "host", None), getattr(where, "port", None)
+    return "" if host is None else f" at {host}:{port}"
+
+
+def is_no_answer(error: Exception) -> bool:
+    """Whether a server of the stack did not answer."""
+    if isinstance(error, UserError | OSError):
+        return False
+    from botocore.exceptions import ConnectionError as BotoConnectionError
+    from botocore.exceptions import HTTPClientError
+    from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
+
+    return isinstance(error, BotoConnectionError | HTTPClientError | OpenSearchConnectionError)
+
+
+def cause_of(error: Exception) -> str:
+    """Why a request failed, in few words: the reason of the operating system, if there is one."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror.lower()
+        inner = getattr(seen, "reason", None) or seen.__cause__ or seen.__context__
+        seen = inner if isinstance(inner, BaseException) else None
+    return _first_line(error)
 
 
 def _place(error: OSError) -> str:

@@ -143,11 +143,20 @@ class NoSuchStackError(StackNotFoundError):
     """The account and region have no stack of this name."""
 
 
+class HintedFolder(Path):
+    """The folder of the local stack, where a setting names a deployed one.
+
+    A command that is typed without `--local` would be about that one.
+    """
+
+
 def command_for(words: str, name: str | None, state: Path) -> str:
     """The command to type for this stack, in backquotes."""
     if name is not None:
         return f"`lockstep {words} --stack {name}`"
     default = state.absolute() == STATE.absolute()
+    if default and isinstance(state, HintedFolder):
+        return f"`lockstep {words} --local`"
     return f"`lockstep {words}`" if default else f"`lockstep {words} --state {quote(str(state))}`"
 
 

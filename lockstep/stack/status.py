@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -43,6 +43,26 @@ class Behind(msgspec.Struct, frozen=True):
     processed_until: dt.datetime | None = None
 
 
+Colour = Literal["green", "yellow", "red"]
+
+
+class StoreHealth(msgspec.Struct, frozen=True):
+    """Whether a store answers.
+
+    Attributes:
+        address: what was asked.
+        answers: whether it does.
+        why: why it does not; None if it answers.
+        cluster: the colour of the cluster of the index; None for the table, and where it is not
+            asked: people may not ask a domain for it.
+    """
+
+    address: str
+    answers: bool
+    why: str | None = None
+    cluster: Colour | None = None
+
+
 class Probed(msgspec.Struct, frozen=True):
     """What a probe found: the number of shards, the seconds, and whose store has all markers."""
 
@@ -63,6 +83,7 @@ class Status(msgspec.Struct, frozen=True):
     `losses`: what a consumer cannot read any more, without those that are acknowledged. `stopped`:
     the consumers that do not read. Where there is any of them, the stores may lack events that
     arrived since `unknown_since`; None: unknown, or nothing is missing.
+    `stores` says whether each store answers: nobody has caught up with a store that does not.
     `warnings` are about the stack, one sentence each. `wrong` is what is wrong with the aliases of
     the index or with its mapping. `probe` is what a probe found, if there was one. `replica` is the
     replica of a local stack, if it has one; its consumer then is one of `consumers`.
@@ -89,6 +110,7 @@ class Status(msgspec.Struct, frozen=True):
     probe: Probed | None = None
     replica: LocalReplica | None = None
     replica_quarantined: int = 0
+    stores: Mapping[str, StoreHealth] = {}
 
     @property
     def exit_code(self) -> int:
@@ -103,8 +125,17 @@ def status_of(
     consumers: Mapping[str, Behind],
     quarantined: "QuarantineCounts",
     unread: Unread,
+    stores: Mapping[str, StoreHealth] = {},
 ) -> Status:
-    """The status, from the backlog of each consumer, what is quarantined and what is not read."""
+    """The status, from the backlog of each consumer, what is quarantined and what is not read.
+
+    Args:
+        stack: the stack.
+        consumers: the backlog of each consumer.
+        quarantined: what is in quarantine.
+        unread: what the consumers have not read.
+        stores: whether each store answers.
+    """
     return Status(
         endpoints=stack.endpoints,
         stream=stack.stream,
@@ -116,11 +147,13 @@ def status_of(
         quarantined_records=quarantined.records,
         quarantined_over_60_days=quarantined.over_60_days,
         discarded=quarantined.discarded,
-        caught_up=all(consumer.caught_up for consumer in consumers.values()),
+        caught_up=all(consumer.caught_up for consumer in consumers.values())
+        and all(store.answers for store in stores.values()),
         losses=unread.losses,
         stopped=unread.stopped,
         unknown_since=unread.since,
         replica=stack.replica,
+        stores=stores,
     )
 
 

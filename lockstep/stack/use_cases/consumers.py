@@ -28,6 +28,7 @@ from lockstep.stack.use_cases.aliases import checked_index, empty_index
 from lockstep.stack.use_cases.losses import deployed_mappings, image_stream, unread
 from lockstep.stack.use_cases.protection import protection_warnings
 from lockstep.stack.use_cases.retention import retention_warnings
+from lockstep.stack.use_cases.store_health import store_health
 from lockstep.stack.use_cases.stores import index_reader, table_reader
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import StoreUnreadableError
@@ -70,6 +71,14 @@ def wait(clients: Clients, seconds: float, *, probes: bool = False) -> Status:
         lambda found: all(
             name in shown or _has_processed(one, started) for name, one in found.items()
         ),
+        seconds=max(0.0, ends - clients.clock.elapsed()),
+        every=10 if deployed else 0.2,
+        elapsed=clients.clock.elapsed,
+        sleep=clients.clock.sleep,
+    )
+    wait_until(
+        lambda: store_health(clients),
+        lambda stores: all(one.answers for one in stores.values()),
         seconds=max(0.0, ends - clients.clock.elapsed()),
         every=10 if deployed else 0.2,
         elapsed=clients.clock.elapsed,
@@ -251,7 +260,8 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
     objects = BucketObjects(clients.s3, stack.bucket)
     now = dt.datetime.fromtimestamp(clients.clock.now(), dt.UTC)
     counts = quarantine.count(objects, stack.table_mapping, now)
-    found = status_of(stack, seen, counts, unread(clients))
+    stores = store_health(clients)
+    found = status_of(stack, seen, counts, unread(clients), stores)
     if stack.replica is not None:
         of_replica = quarantine.count(BucketObjects(clients.s3, stack.replica.bucket), "", now)
         discarded = sum(of_replica.discarded.values())
@@ -261,7 +271,10 @@ def _status(clients: Clients, seen: Mapping[str, Behind]) -> Status:
             replica_quarantined=of_replica.objects,
         )
     done = all(one.caught_up for name, one in seen.items() if name != REPLICA_CONSUMER)
-    index = _checked_index(clients, caught_up=done)
+    # What does not answer is told once.
+    index = IndexCheck(())
+    if stores["index"].answers:
+        index = _checked_index(clients, caught_up=done and stores["table"].answers)
     return msgspec.structs.replace(
         found,
         warnings=[*retention_warnings(clients), *protection_warnings(clients), *index.warnings],

@@ -96,12 +96,13 @@ def test_an_option_comes_before_all(tmp_path: Path, words: list[str]) -> None:
     assert_one_line(result, f"no local stack in {'x' if 'x' in words else STATE}")
 
 
-def test_with_local_the_user_is_told_that_the_next_command_needs_it_too(tmp_path: Path) -> None:
+def test_a_hint_has_local_where_a_setting_names_a_deployed_stack(tmp_path: Path) -> None:
     file = written(tmp_path, 'stack = "prod"\n')
-    said = lockstep("status", "--config", file, "--local").stderr
-    assert "`stack` in" in said
-    assert "add --local to each command" in said.replace("\n", " ")
-    assert "add --local" not in lockstep("status", "--local").stderr
+    hinted = lockstep("status", "--config", file, "--local")
+    assert_one_line(hinted, "start one with `lockstep up --local`")
+    named = lockstep("status", "--config", file, "--state", "x")
+    assert_one_line(named, "start one with `lockstep up --state x`")
+    assert_one_line(lockstep("status", "--local"), "start one with `lockstep up`")
 
 
 @pytest.mark.parametrize("other", [["--local"], ["--state", "x"]])

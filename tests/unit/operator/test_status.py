@@ -16,7 +16,14 @@ from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.late_events import deployed_late_events, local_late_events
 from lockstep.stack.progress import Progress
 from lockstep.stack.stack import REPLICA_CONSUMER, LocalReplica
-from lockstep.stack.status import Behind, behind_table, deployed_consumers, status_of, wait_until
+from lockstep.stack.status import (
+    Behind,
+    StoreHealth,
+    behind_table,
+    deployed_consumers,
+    status_of,
+    wait_until,
+)
 from lockstep.stream.backlog import UnknownBacklogError
 from lockstep.stream.losses import Loss, StoppedConsumer, Unread
 from lockstep.stream.stream import (
@@ -281,3 +288,32 @@ def test_a_local_consumer_that_is_not_running_is_told_with_what_to_do(
         "See the logs of the stack, then start it again.",
         "status: unknown since 2026-11-21T08:00:00Z",
     ]
+
+
+ANSWERS = StoreHealth("http://127.0.0.1:1", answers=True)
+SILENT = StoreHealth("http://127.0.0.1:2", answers=False, why="connection refused")
+
+
+def test_nobody_has_caught_up_with_a_store_that_does_not_answer() -> None:
+    done = {name: Behind(0, 0, caught_up=True) for name in ("write_to_dynamodb", "write_to_es")}
+    healthy = status_of(STACK, done, NOTHING, Unread(), {"table": ANSWERS, "index": ANSWERS})
+    assert (healthy.caught_up, healthy.exit_code) == (True, 0)
+    for store in ("table", "index"):
+        stores = {"table": ANSWERS, "index": ANSWERS, store: SILENT}
+        silent = status_of(STACK, done, NOTHING, Unread(), stores)
+        assert (silent.caught_up, silent.exit_code) == (False, 1)
+
+
+def test_the_health_of_each_store_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    yellow = msgspec.structs.replace(ANSWERS, cluster="yellow")
+    stores = {"table": ANSWERS, "index": yellow}
+    show_status(status_of(STACK, {}, NOTHING, Unread(), stores), AS_TYPED)
+    assert "stores: the table answers, the index answers (its cluster is yellow)\n" in (
+        capsys.readouterr().out
+    )
+    stores = {"table": ANSWERS, "index": SILENT}
+    show_status(status_of(STACK, {}, NOTHING, Unread(), stores), AS_TYPED)
+    assert (
+        "stores: the table answers, the index does NOT answer\n"
+        "NOT caught up: the index does not answer at http://127.0.0.1:2: connection refused\n"
+    ) in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """`lockstep watch`: what a user can cause is one line; without a terminal, looks are lines."""
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -46,6 +47,19 @@ def test_a_stack_that_does_not_answer_is_a_line_with_reasons_and_not_the_end(sta
     assert found["stack"] == str(state)
     assert found["errors"].keys() == {"stream", "quarantine", "index", "audit"}
     assert found["shards"] is found["quarantine"] is found["audit"] is None
+
+
+def test_ctrl_c_while_it_connects_is_its_normal_end(tmp_path: Path) -> None:
+    """The description of the stack is a pipe: the command waits for it until it is interrupted."""
+    os.mkfifo(tmp_path / "stack.json")
+    command = [sys.executable, "-m", "lockstep", "watch", "--state", str(tmp_path)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching,
+        (tmp_path / "stack.json").open("wb"),  # returns when the command reads
+    ):
+        watching.send_signal(signal.SIGINT)
+        said = watching.communicate()
+    assert (watching.returncode, *said) == (0, b"", b"")
 
 
 def test_the_screen_is_left_as_it_was_with_what_was_seen_last() -> None:
