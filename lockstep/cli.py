@@ -29,7 +29,10 @@ COMMANDS = {
     "search": ("search:search_command", "Find images by name or by any field, with typos."),
     "page": ("page:page_command", "Show the search page of a deployed stack in a browser."),
     "demo": ("demo:demo_command", "Run the whole system once, with real data."),
-    "quarantine": ("quarantine:quarantine_group", "List, show and export quarantined records."),
+    "quarantine": (
+        "quarantine:quarantine_group",
+        "List, show, export and discard quarantined records.",
+    ),
     "redrive": ("redrive:redrive_command", "Put quarantined records back onto the stream."),
     "replay": ("replay:replay_command", "Deliver records of the stream again, to both stores."),
     "prepare": (
