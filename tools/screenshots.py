@@ -6,6 +6,7 @@ Writes docs/page-*.png. Needs Chromium and the real engines.
 import sys
 from pathlib import Path
 
+from functions.search_images.page_settings import NO_SETTINGS
 from tests.page.browser import MISSING, PHONE, Circumstances, Visit, chromium, started
 from tests.page.museum import Museum, query_side
 from tests.real_images import indexed
@@ -14,9 +15,10 @@ from tools.engines import engines_for_tests
 
 DOCS = Path(__file__).parents[1] / "docs"
 SHOWN: dict[str, tuple[Circumstances, str]] = {
-    "light": ({"pictures": "are missing"}, "/?q=richmnd"),
-    "dark": ({"pictures": "are missing", "scheme": "dark"}, "/?q=castle&tag=river"),
-    "phone": ({"pictures": "are missing", "size": PHONE}, "/?q=sunrise"),
+    "light": ({}, "/?q=richmnd"),
+    "dark": ({"scheme": "dark"}, "/?q=castle&tag=river"),
+    "phone": ({"size": PHONE}, "/?q=sunrise"),
+    "record": ({}, "/?q=richmond+thames&image=D05526&at=2"),
 }
 
 
@@ -27,7 +29,7 @@ def main() -> None:
         sys.exit(MISSING)
     with engines_for_tests() as engine, indexed(engine("opensearch"), shards=1) as real:
         museum = Museum(engine("opensearch"), engine("dynamodb"), real)
-        with serving(query_side(museum)) as site, started(program) as browser:
+        with serving(query_side(museum, NO_SETTINGS)) as site, started(program) as browser:
             for name, (circumstances, path) in SHOWN.items():
                 visit = Visit(browser, site, **circumstances)
                 page = visit.open(path)

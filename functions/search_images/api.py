@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
     from functions.search_images.formats import ExportFormat
     from functions.search_images.page.paging import ResultPlace
+    from functions.search_images.page.rendering import Site
+    from functions.search_images.page_settings import PageSettings
 
 type ApiResponse = Response[str]
 
@@ -89,14 +91,21 @@ class Api:
         stores: returns the clients of the stores; the first call creates them.
         log: gets the causes of errors, which callers do not see.
         attributes: the names of the attributes that are facets.
+        settings: returns the settings of the page. None: it has none.
     """
 
     def __init__(
-        self, stores: Callable[[], Stores], log: Logger, attributes: Sequence[str] = ()
+        self,
+        stores: Callable[[], Stores],
+        log: Logger,
+        attributes: Sequence[str] = (),
+        settings: "Callable[[], PageSettings] | None" = None,
     ) -> None:
         self._stores = stores
         self._log = log
         self._attributes = attributes
+        self._settings = settings
+        self._made: Site | None = None
         self._resolver = APIGatewayHttpResolver()
         self._add_addresses()
         self._add_problems()
@@ -110,7 +119,7 @@ class Api:
             request["requestContext"] = {**around, "http": http}
         answer = self._resolver.resolve(request, context)
         if APIGatewayProxyEventV2(request).path == "/":
-            answer = _as_page(answer, request["rawQueryString"])
+            answer = self._as_page(answer, request["rawQueryString"])
         answer["headers"] = {**_HEADERS, **answer["headers"]}
         return answer | {"body": ""} if method == "HEAD" else answer
 
@@ -147,6 +156,28 @@ class Api:
         image_id = value_of(pairs, IMAGE)
         return self._results(pairs) if image_id is None else self._one(pairs, image_id)
 
+    def _site(self) -> "Site":
+        """The frame of the page; the first request for the page makes it."""
+        if self._made is None:
+            from functions.search_images.page.rendering import PLAIN, Site
+
+            self._made = PLAIN if self._settings is None else Site(self._settings())
+        return self._made
+
+    def _html(self, whole: str) -> ApiResponse:
+        return Response(HTTPStatus.OK.value, body=whole, headers={**self._site().headers})
+
+    def _as_page(self, answer: dict[str, Any], query: str) -> dict[str, Any]:
+        """The answer at the path of the page: convert problem details to HTML."""
+        if answer["headers"]["Content-Type"] != PROBLEM:
+            return answer
+        from functions.search_images.page.problem import problem_page
+
+        found = msgspec.json.decode(answer["body"], type=Problem)
+        status, site = HTTPStatus(found.status), self._site()
+        body = problem_page(pairs_in(query), status, found.detail, found.errors, site)
+        return answer | {"body": body, "headers": answer["headers"] | site.headers}
+
     def _results(self, pairs: Pairs) -> ApiResponse:
         from functions.search_images.page.paging import last_start, numbers, search_query
         from functions.search_images.page.results import results_page
@@ -157,7 +188,7 @@ class Api:
         if found.total and not found.hits:  # images are gone since this link was made
             start = last_start(found.total, given.size)
             found = self._hits(what, given, skip=start - 1)
-        return _html(results_page(pairs, found, start, given.size))
+        return self._html(results_page(pairs, found, start, given.size, self._site()))
 
     def _one(self, pairs: Pairs, image_id: str) -> ApiResponse:
         from functions.search_images.page.record import record_page
@@ -165,7 +196,7 @@ class Api:
         kept = self._kept(image_id)
         if kept is None:
             return _no_such_image()
-        return _html(record_page(pairs, kept, self._place(pairs, image_id)))
+        return self._html(record_page(pairs, kept, self._place(pairs, image_id), self._site()))
 
     def _place(self, pairs: Pairs, image_id: str) -> "ResultPlace | None":
         """The place of an image in a search. The record does not depend on it."""
@@ -280,24 +311,6 @@ class Api:
 
 def _json(found: object) -> ApiResponse:
     return Response(HTTPStatus.OK.value, "application/json", msgspec.json.encode(found).decode())
-
-
-def _html(whole: str) -> ApiResponse:
-    from functions.search_images.page.rendering import HEADERS
-
-    return Response(HTTPStatus.OK.value, body=whole, headers={**HEADERS})
-
-
-def _as_page(answer: dict[str, Any], query: str) -> dict[str, Any]:
-    """The answer at the path of the page: convert problem details to HTML."""
-    if answer["headers"]["Content-Type"] != PROBLEM:
-        return answer
-    from functions.search_images.page.problem import problem_page
-    from functions.search_images.page.rendering import HEADERS
-
-    found = msgspec.json.decode(answer["body"], type=Problem)
-    body = problem_page(pairs_in(query), HTTPStatus(found.status), found.detail, found.errors)
-    return answer | {"body": body, "headers": answer["headers"] | HEADERS}
 
 
 def _no_such_image() -> ApiResponse:

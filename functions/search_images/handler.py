@@ -16,6 +16,8 @@ from functions.search_images.search import SECONDS
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
+    from functions.search_images.page_settings import PageSettings
+
 logger = new_logger()
 
 # A person waits for the answer, so the timeouts are short.
@@ -49,7 +51,15 @@ def _dynamodb() -> "DynamoDBClient":
     return boto3.client("dynamodb", config=config)
 
 
-api = Api(stores, logger, [name for name in os.getenv("SEARCH_FACETS", "").split(",") if name])
+def page_settings() -> "PageSettings":
+    """What the environment says about the page."""
+    from functions.search_images.page_settings import settings_in  # noqa: PLC0415
+
+    return settings_in(os.environ, logger.error)
+
+
+facets = [name for name in os.getenv("SEARCH_FACETS", "").split(",") if name]
+api = Api(stores, logger, facets, page_settings)
 
 
 @logger.inject_lambda_context

@@ -22,9 +22,11 @@ type Pairs = Sequence[tuple[str, str]]
 TEXT, SORT, CURSOR, IMAGE = "q", "sort", "cursor", "image"
 # The number of the first result of a page, and of a record among the results.
 START, AT = "start", "at"
-# The labels of parameters on the page. The label of an attribute is its name.
+# The labels of parameters and fields on the page. The label of an attribute is its name.
 LABELS: Mapping[str, str] = {
     "tag": "Tag",
+    "tags": "Tags",
+    "description": "Description",
     "uploaded_by": "Uploaded by",
     "content_type": "Type",
     "taken_from": "Taken from",
@@ -158,9 +160,11 @@ def sorts(pairs: Pairs) -> list[Link]:
 
 
 def readable(name: str) -> str:
-    """The name of a field as a label."""
-    words = re.sub(r"[_-]+", " ", name).strip()
-    return words[:1].upper() + words[1:]
+    """The name of an attribute as a label: as the collection writes it, with blanks.
+
+    A name cannot contain blanks, so `_` stands for one.
+    """
+    return name.replace("_", " ").strip() or name
 
 
 def _composed(pair: tuple[str, str]) -> tuple[str, str]:

@@ -10,8 +10,11 @@ import click
 from platformdirs import user_cache_path
 from rich.console import Console
 
+from functions.search_images.page_settings import PageSettings
 from lockstep.commands.chosen_stack import state_option
 from lockstep.commands.options import examples, interval
+from lockstep.commands.page_options import page_options
+from lockstep.commands.page_options import words as page_words
 from lockstep.console.extras import check_installed
 from lockstep.console.terminal import answers, notes
 from lockstep.console.text import printable
@@ -78,6 +81,7 @@ def _facets(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tu
         "lockstep up --fresh --shards 4",
         "lockstep up --audit-every 1d",
         "lockstep up --facet artist --facet medium",
+        "lockstep up --page-title 'Museum of Ships' --picture-host images.example.org",
         "lockstep up --replicate-to tablestore",
     ),
 )
@@ -113,6 +117,7 @@ def _facets(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tu
     help="Show the values of this attribute as a facet of the search, for example artist. Up to "
     f"{MOST_FACETS} times.",
 )
+@page_options
 @click.option(
     "--table",
     metavar="TABLE",
@@ -144,6 +149,10 @@ def up_command(
     index_from: str,
     *,
     facets: tuple[str, ...],
+    page_title: str,
+    page_accent: str,
+    page_logo: str,
+    picture_hosts: str,
     table: str | None,
     audit_every: dt.timedelta | None,
     replicate_to: str | None,
@@ -155,6 +164,7 @@ def up_command(
 
     It runs until Ctrl-C, or in the background with --detach.
     """
+    page = PageSettings(page_title, page_accent, page_logo, picture_hosts)
     replicates = replicate_to is not None
     if replicates:
         check_installed("tablestore")
@@ -166,6 +176,7 @@ def up_command(
         words += ["--index-shards", str(index_shards)]
         words += [*(["--fresh"] if fresh else []), *(["--limits"] if limits else [])]
         words += [word for facet in facets for word in ("--facet", facet)]
+        words += page_words(page)
         words += ["--table", table] if table else []
         words += ["--replicate-to", replicate_to] if replicate_to else []
         if audit_every is not None:
@@ -204,6 +215,7 @@ def up_command(
             index_from=route,
             index_shards=index_shards,
             search_facets=facets,
+            page=page,
             **({"table": table} if table else {}),
         ),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from functions.search_images.page_settings import NO_SETTINGS, PageSettings
 from functions.write_to_es.settings import AS_MANY_AS_FIT, IndexSettings
 from lockstep.local.engines.class_archives import archive_classes
 from lockstep.local.engines.download import Report, install
@@ -44,7 +45,7 @@ type Services = Callable[[Path], Sequence[Service]]
 
 @dataclass(frozen=True, slots=True)
 class ResourceNames:
-    """The names of a local stack's resources, what feeds its index, its shards and facets.
+    """The names of a local stack's resources, what feeds its index, its shards, facets and page.
 
     The names of the replica count only for a stack that has one.
     """
@@ -60,6 +61,7 @@ class ResourceNames:
     index_from: IndexFrom = "Kinesis"
     index_shards: int = 1
     search_facets: tuple[str, ...] = ()
+    page: PageSettings = NO_SETTINGS
 
 
 def servers(
@@ -194,6 +196,7 @@ def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service])
         table_mapping=mapping_uuid(TABLE_CONSUMER, stream_arn(names.stream, names.region)),
         index_settings=IndexSettings(names.index_shards, AS_MANY_AS_FIT, REFRESH_INTERVAL),
         search_facets=names.search_facets,
+        page=names.page,
         replica=LocalReplica(names.replica_table, names.replica_bucket)
         if TABLESTORE in at
         else None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from functions.search_images.page_settings import NO_SETTINGS, PageSettings
 from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.settings import IndexSettings
 from lockstep.console.errors import UserError
@@ -84,7 +85,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `log_groups` maps each consumer to its log group; a local stack, and stacks of earlier releases,
     have none. `log_hash_secret` is the ARN of the secret with which the logs hash the ids of
     images; empty: the logs have the ids. `search_facets` names the attributes that are facets of
-    the search. `replica` is the replica of a local stack; None if it has none. The replica of a
+    the search. `page` is the search page of a local stack; a deployed one does not say it.
+    `replica` is the replica of a local stack; None if it has none. The replica of a
     deployed stack is a stack of its own.
     """
 
@@ -108,6 +110,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_groups: dict[str, str] = {}
     log_hash_secret: str = ""
     search_facets: tuple[str, ...] = ()
+    page: PageSettings = NO_SETTINGS
     replica: LocalReplica | None = None
 
     @property

@@ -11,6 +11,7 @@ from opensearchpy import OpenSearch
 from starlette.types import ASGIApp
 
 from functions.search_images.api import Api, Stores
+from functions.search_images.page_settings import PageSettings
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.aliases import live_alias
@@ -25,6 +26,8 @@ from tests.contract.sinks.suite import write
 from tests.real_images import AT_ONCE, RealImages, real_changes
 
 REQUEST_SECONDS = 30.0
+# The pictures of the real records are there.
+TATE = PageSettings(picture_hosts="www.tate.org.uk,x.example")
 PATIENCE_SECONDS = 120.0  # a busy machine is slow, not broken
 
 
@@ -67,9 +70,9 @@ class Museum:
         self._index.indices.delete(index=f"{self._name}-000001")
 
 
-def query_side(museum: Museum) -> ASGIApp:
+def query_side(museum: Museum, settings: PageSettings = TATE) -> ASGIApp:
     """The query side of a museum over HTTP, as `lockstep up` serves it in a process."""
-    api = Api(lambda: museum.stores, Logger("museum", level="CRITICAL"))
+    api = Api(lambda: museum.stores, Logger("museum", level="CRITICAL"), (), lambda: settings)
     one_at_a_time = threading.Lock()  # as a Lambda sandbox works
 
     def invoke(event: bytes, _request_id: str) -> Returned:

@@ -109,6 +109,8 @@ CHOICES = (
     *_alone(SearchOrigins="https://one.example,https://two.example"),
     *_alone(SearchRatePerSecond="100", SearchBurst="200"),
     *_alone(SearchFacets="artist,medium"),
+    *_alone(PageTitle="Museum of Ships", PageAccent="#7a1f2b"),
+    *_alone(PageLogo="https://museum.example/logo.svg", PictureHosts="images.example.org"),
     Choice(_DASHBOARDS),
     Choice({"OperatorRoleArn": f"{_ROLE}operator"}, _DASHBOARDS),
     Choice({"AuditorRoleArn": f"{_ROLE}auditor"}, _DASHBOARDS),

@@ -1,49 +1,95 @@
-"""The picture of an image: its address, or a placeholder."""
+"""The picture of an image: whether the page shows it, and what it says instead.
 
-from urllib.parse import urlsplit
-from zlib import crc32
+The `url` of an image is the word of its producer. If the page showed any address, each reader's
+browser would send a request to a host that the producer chose. So the page shows pictures of the
+hosts that a parameter of the stack allows.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+# What browsers and `urlsplit` read differently.
+_AMBIGUOUS = re.compile(r"[\\\x00-\x20\x7f]")
+_PORTS = {"http": 80, "https": 443}
 
-class Placeholder(msgspec.Struct, frozen=True):
-    """A drawing of hills and a sun for an image without a picture. It depends only on the id."""
+type Words = Literal["No picture", "No picture that a browser can show"]
 
-    hue: int
-    mirrored: int
-    sun: int
-    height: int
-    bend: int
-    far: int
-    near: int
+
+class ShownPicture(msgspec.Struct, frozen=True):
+    """A picture that the page shows."""
+
+    src: str
+
+
+class Elsewhere(msgspec.Struct, frozen=True):
+    """A picture at a host that no parameter allows: only the reader opens it."""
+
+    host: str
+    href: str
+
+
+class InBucket(msgspec.Struct, frozen=True):
+    """A picture in a bucket of S3, which a browser cannot open by this address."""
+
+    bucket: str
+
+
+class NotShown(msgspec.Struct, frozen=True):
+    """No picture, or none that a browser could show."""
+
+    words: Words
+
+
+type Picture = ShownPicture | Elsewhere | InBucket | NotShown
+
+
+def picture_at(url: object, hosts: Sequence[str]) -> Picture:
+    """What the page shows for an address.
+
+    Args:
+        url: the address that the image has, if any.
+        hosts: the hosts whose pictures are shown, as in `PageSettings.picture_hosts`.
+    """
+    if not isinstance(url, str) or not url:
+        return NotShown("No picture")
+    parts = _parts(url)
+    if parts is None:
+        return NotShown("No picture that a browser can show")
+    if parts.scheme == "s3":
+        return InBucket(parts.netloc)
+    host = str(parts.hostname)
+    if any(_allows(allowed, host, parts) for allowed in hosts):
+        return ShownPicture(url)
+    return Elsewhere(host, url)
 
 
 def on_the_web(url: object) -> bool:
-    """Whether a browser may load this URL: as a picture or by a link."""
-    if not isinstance(url, str):
-        return False
+    """Whether a browser may open this address by a link."""
+    parts = _parts(url) if isinstance(url, str) else None
+    return parts is not None and parts.scheme != "s3"
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The parts of an address of the web or of S3; None for all others."""
+    if _AMBIGUOUS.search(url):
+        return None
     try:
         parts = urlsplit(url)
+        usable = parts.scheme in {*_PORTS, "s3"} and parts.hostname and (parts.port or 1)
     except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+        return None
+    return parts if usable else None
 
 
-def placeholder(image_id: str) -> Placeholder:
-    """The placeholder of an image. Its shapes follow from a hash of the image id."""
-    chance = crc32(image_id.encode())
-
-    def among(count: int) -> int:
-        nonlocal chance
-        chance, chosen = divmod(chance, count)
-        return chosen
-
-    return Placeholder(
-        hue=among(360),
-        mirrored=among(2),
-        sun=16 + among(88),
-        height=18 + among(14),
-        bend=26 + among(20),
-        far=50 + among(16),
-        near=68 + among(8),
-    )
+def _allows(allowed: str, host: str, parts: SplitResult) -> bool:
+    """Whether the policy of the page allows it, too: https://www.w3.org/TR/CSP3/#match-hosts."""
+    pattern, _, port = allowed.partition(":")
+    usual = _PORTS[parts.scheme]
+    same_port = (parts.port or usual) == (int(port) if port else usual)
+    if pattern.startswith("*."):
+        return same_port and host.endswith(pattern[1:])
+    return same_port and host == pattern

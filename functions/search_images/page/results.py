@@ -13,6 +13,7 @@ from functions.search_images.links import (
     AT,
     CURSOR,
     IMAGE,
+    LABELS,
     NOT_FILTERS,
     START,
     TEXT,
@@ -28,7 +29,7 @@ from functions.search_images.links import (
 )
 from functions.search_images.page.downloads import downloads_of
 from functions.search_images.page.paging import LAST_START, PAGE_SIZE, paging
-from functions.search_images.page.rendering import page_title, query_text, render
+from functions.search_images.page.rendering import PLAIN, Site, query_text, shortly
 from functions.search_images.search import Hit, SearchResult
 from functions.search_images.visible import shown
 from shared.event import Time
@@ -61,7 +62,9 @@ class Card(msgspec.Struct, frozen=True):
     foot: list[str]
 
 
-def results_page(pairs: Pairs, found: SearchResult, start: int = 1, size: int = PAGE_SIZE) -> str:
+def results_page(
+    pairs: Pairs, found: SearchResult, start: int = 1, size: int = PAGE_SIZE, site: Site = PLAIN
+) -> str:
     """The page with the results of a search.
 
     Args:
@@ -69,17 +72,20 @@ def results_page(pairs: Pairs, found: SearchResult, start: int = 1, size: int = 
         found: the result.
         start: the number of its first hit. With a cursor, it has no meaning.
         size: the size of a page.
+        site: the frame of the page.
     """
     text = query_text(pairs)
     here = without(pairs, CURSOR, START, AT)
     pages = paging(pairs, found, start, size)
     meant = found.did_you_mean
-    named = page_title(text) if text else "Find images"
+    named = site.titled(text) if text else site.title
     which = pages.numbers if start > 1 and pages.numbers else f"{found.total:,}"
-    return render(
+    return site.render(
         "results",
         pairs,
         title=f"{which} found: {named}" if pairs else named,
+        about=f"{found.total:,} {'image' if found.total == 1 else 'images'}"
+        + (f" for “{shortly(text)}”" if text else ""),
         found=found,
         pages=pages,
         downloads=downloads_of(pairs),
@@ -157,4 +163,4 @@ def _rows(hit: Hit) -> list[Row]:
 
 
 def _label(field: str) -> str:
-    return readable(field.removeprefix("attributes."))
+    return LABELS.get(field) or readable(field.removeprefix("attributes."))

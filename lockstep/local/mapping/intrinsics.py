@@ -43,8 +43,8 @@ class Resolver:
     Resources are identified by their types: every Kinesis stream is the stack's stream, except
     `TableChangesStream`, which carries the table's changes, and every bucket is the stack's, except
     that of the replica. The parameters `OpenSearchEndpoint`, `OpenSearchSigning`, `IndexAlias`,
-    `IndexFrom` and `SearchFacets` are the stack's, others have the given values; all others have
-    their defaults.
+    `IndexFrom`, `SearchFacets` and those of the search page are the stack's, others have the given
+    values; all others have their defaults.
     """
 
     def __init__(
@@ -60,6 +60,10 @@ class Resolver:
             "IndexAlias": stack.index,
             "IndexFrom": stack.index_from,
             "SearchFacets": ",".join(stack.search_facets),
+            "PageTitle": stack.page.title,
+            "PageAccent": stack.page.accent,
+            "PageLogo": stack.page.logo,
+            "PictureHosts": stack.page.picture_hosts,
             **parameters,
         }
         self._parameters = {

@@ -8,15 +8,13 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
 import pytest
 
 from functions.search_images.facets import Facets, FacetValue
 from functions.search_images.links import Pairs
-from functions.search_images.page.picture import on_the_web, placeholder
 from functions.search_images.page.problem import problem_page
 from functions.search_images.page.record import record_page
-from functions.search_images.page.rendering import HEADERS, POLICY
+from functions.search_images.page.rendering import PLAIN
 from functions.search_images.page.results import highlighted, results_page
 from functions.search_images.parameters import MOST_VALUES
 from functions.search_images.record import ImageRecord
@@ -128,7 +126,7 @@ class TestWays:
         pairs = [("q", "x"), ("tag", "a"), ("tag", "b"), ("attr.more_subjects", "c")]
         page = shown(pairs, hit())
         assert page.leads("Remove the filter Tag: a ×") == [pairs[0], pairs[2], pairs[3]]
-        assert page.leads("Remove the filter More subjects: c ×") == pairs[:3]
+        assert page.leads("Remove the filter more subjects: c ×") == pairs[:3]
 
     def test_a_new_search_keeps_the_filters_and_begins_at_the_first_page(self) -> None:
         page = shown([("q", "x"), ("tag", "a"), ("cursor", "c"), ("sort", "newest")], hit())
@@ -158,7 +156,7 @@ class TestWays:
         )
         assert '<h1 dir="auto">(blank: U+0020)</h1>' in kept
         assert Parsed(kept).leads("(blank: U+3000)") == [("tag", "\u3000")]
-        assert "<dt>A</dt><dd><bdi>(blank)</bdi></dd>" in kept
+        assert "<dt>a</dt><dd><bdi>(blank)</bdi></dd>" in kept
 
     def test_a_record_leads_back_to_where_it_was_found(self) -> None:
         place = [("q", "x"), ("cursor", "c")]
@@ -202,13 +200,13 @@ class TestWords:
         html = results_page([], found(hit(highlights=highlights)))
         tags = "<bdi>River <mark>Thames</mark></bdi> · <bdi><mark>a</mark></bdi>"
         assert f"<dt>Tags</dt><dd>{tags}</dd>" in html
-        assert "<dt>Place</dt><dd><bdi>&lt;</bdi></dd>" in html
+        assert "<dt>place</dt><dd><bdi>&lt;</bdi></dd>" in html
 
     def test_what_else_there_is_fills_up_and_repeats_nothing(self) -> None:
         own = {"artist": "Daniell", "date": "1979", "medium": "Oil"}
         one = hit(highlights={"attributes.artist": ["<em>Daniell</em>"]}, attributes=own)
         html = results_page([], found(one))
-        assert re.findall("<dt>(.*?)</dt>", html) == ["Artist", "Date"]
+        assert re.findall("<dt>(.*?)</dt>", html) == ["artist", "date"]
 
     def test_a_long_text_is_begun_among_others_and_whole_in_the_record(self) -> None:
         story = "s" * 32_000
@@ -251,55 +249,6 @@ class TestWords:
         page = Parsed(problem_page([("q", "x")], status, "size: at most 100"))
         assert said in page.text
         assert [one["value"] for one in page.named("input")] == ["x"], "ready to try again"
-
-
-class TestPictures:
-    @pytest.mark.parametrize(
-        "url",
-        ["http://pictures.example/a.jpg", "https://pictures.example", "HTTPS://Pictures.Example/a"],
-    )
-    def test_an_address_on_the_web_is_shown(self, url: str) -> None:
-        assert on_the_web(url)
-        (picture,) = shown([], hit(url=url)).named("img")
-        assert picture == {
-            "src": url,
-            "alt": "",
-            "loading": "lazy",
-            "decoding": "async",
-            "referrerpolicy": "no-referrer",
-        }
-        assert [one["href"] for one in Parsed(record_page([], record(url=url))).named("a")][-1] == (
-            url
-        )
-
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "s3://pictures/a.jpg",
-            "javascript:alert(1)//https://x",
-            " javascript:alert(1)",
-            "java\nscript:alert(1)",
-            "data:image/svg+xml,<svg/>",
-            "file:///etc/passwd",
-            "https:/a.jpg",
-            "https://[half",
-            "//pictures.example/a.jpg",
-            "/a.jpg",
-            "",
-        ],
-    )
-    def test_any_other_address_is_told_and_never_followed(self, url: str) -> None:
-        assert not on_the_web(url)
-        page = shown([], hit(url=url))
-        assert page.named("img") == []
-        assert page.named("svg"), "the drawing"
-        page = Parsed(record_page([], record(url=url)))
-        assert page.named("img") == []
-        assert all(str(link["href"]).startswith(("?", "#")) for link in page.named("a"))
-
-    def test_the_drawing_of_an_image_is_always_the_same_and_hardly_anothers(self) -> None:
-        assert placeholder("T02680") == placeholder("T02680")
-        assert len({msgspec.structs.astuple(placeholder(f"T{n}")) for n in range(1000)}) > 990
 
 
 class TestSafety:
@@ -367,18 +316,18 @@ class TestSafety:
         for tag in ("style", "script"):
             (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
             digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
-            assert f"{tag}-src 'sha256-{digest}'" in POLICY
-        assert "unsafe" not in POLICY
-        assert "*" not in POLICY
+            assert f"{tag}-src 'sha256-{digest}'" in PLAIN.headers["Content-Security-Policy"]
+        assert "unsafe" not in PLAIN.headers["Content-Security-Policy"]
+        assert "*" not in PLAIN.headers["Content-Security-Policy"]
         for closed in ("default-src", "base-uri", "frame-ancestors", "trusted-types"):
-            assert f"{closed} 'none'" in POLICY
-        assert "form-action 'self'" in POLICY
+            assert f"{closed} 'none'" in PLAIN.headers["Content-Security-Policy"]
+        assert "form-action 'self'" in PLAIN.headers["Content-Security-Policy"]
 
     def test_nothing_is_kept_guessed_or_told_to_others(self) -> None:
-        assert HEADERS["Content-Type"] == "text/html; charset=utf-8"
-        assert HEADERS["Cache-Control"] == "no-store"
-        assert HEADERS["X-Content-Type-Options"] == "nosniff"
-        assert HEADERS["Referrer-Policy"] == "no-referrer"
+        assert PLAIN.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert PLAIN.headers["Cache-Control"] == "no-store"
+        assert PLAIN.headers["X-Content-Type-Options"] == "nosniff"
+        assert PLAIN.headers["Referrer-Policy"] == "no-referrer"
 
     def test_the_page_asks_nobody_else_for_anything(self) -> None:
         page = shown([], hit())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from opensearchpy import exceptions as opensearch
 
 from functions.search_images.filters import NOT_DELETED
-from functions.search_images.page.rendering import HEADERS
+from functions.search_images.page.rendering import PLAIN
 from shared.item import item_from
 from tests.builders import change, image
 from tests.unit.search_images.test_api import NOTHING, Answer, Index, Table, ask
@@ -19,7 +19,8 @@ def said(answer: Answer, status: int) -> str:
     """The page, with the headers that every page has."""
     assert answer.status == status
     assert (
-        HEADERS.items() <= {name.title(): value for name, value in answer.headers.items()}.items()
+        PLAIN.headers.items()
+        <= {name.title(): value for name, value in answer.headers.items()}.items()
     )
     body: str = answer.body
     assert body.startswith("<!doctype html>")

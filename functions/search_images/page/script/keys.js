@@ -1,7 +1,7 @@
 // Keys that work anywhere on the page. Users of speech input can turn off `/`.
 {
   const box = document.getElementById("q");
-  const foot = document.querySelector("footer");
+  const foot = document.querySelector(".keyboard");
   const slash = foot.querySelector("button");
   const SLASH = "find-images/slash"; // in localStorage: "off" if the user turned the key off
 

@@ -1,8 +1,9 @@
-// A loaded picture covers the placeholder. If loading fails, the placeholder stays.
+// If a picture does not load, the words behind it say so.
 {
   const judge = (picture) => {
-    if (picture.naturalWidth) picture.dataset.shown = "";
-    else picture.hidden = true;
+    const missing = !picture.naturalWidth;
+    picture.hidden = missing;
+    picture.previousElementSibling.hidden = !missing;
   };
   for (const picture of document.querySelectorAll(".frame img")) {
     if (picture.complete && picture.currentSrc) judge(picture);
