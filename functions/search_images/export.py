@@ -133,12 +133,13 @@ class _Attribute(msgspec.Struct, frozen=True):
 def _exported(hit: Mapping[str, Any]) -> ExportedImage | None:
     """The image in a document; None if no consumer wrote it."""
     source = hit["_source"]
+    if source.get("image_id") != hit["_id"]:  # else a cursor would not be where the image is
+        return None
     try:
         pairs = msgspec.convert(source.get(ATTRIBUTES, []), list[_Attribute])
         fields = {
             "tags": [],
             **source,
-            "image_id": hit["_id"],
             "attributes": {one.name: one.value for one in pairs},
         }
         found = msgspec.convert(fields, ExportedImage)

@@ -54,7 +54,6 @@ class HtmlReport:
 
         Raises:
             OSError: the file cannot be written.
-            StoreUnreadableError: a store does not answer.
         """
         with notes.status("writing the report"):
             self._content = report_content(

@@ -62,9 +62,9 @@ class ReportContent(msgspec.Struct, frozen=True, kw_only=True):
     """A report.
 
     `explained` counts the differences of each kind that the quarantine explains. `examined` is when
-    the examples were read. `bars` have the width `width`; `arrival_unknown` images are in none.
-    `plan` is None if nothing is proved to differ. `repaired` and `after`: what a repair did, and
-    the audit after it. `todo` are the lines that the command prints at its end.
+    the examples were read; `unread` says why they could not be read. `bars` have the width `width`;
+    `arrival_unknown` images are in none. `plan` is None if nothing is proved to differ. `repaired`
+    and `after`: what a repair did, and the audit after it. `todo`: what can be done next.
     """
 
     how: AuditedWith
@@ -72,6 +72,7 @@ class ReportContent(msgspec.Struct, frozen=True, kw_only=True):
     explained: dict[str, int]
     examples: Sequence[ImageExample]
     examined: dt.datetime
+    unread: str | None = None
     bars: Sequence[Bar]
     width: dt.timedelta
     arrival_unknown: int

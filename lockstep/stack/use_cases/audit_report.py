@@ -6,12 +6,19 @@ from collections.abc import Iterable, Sequence
 from lockstep import quarantine
 from lockstep.audit.audit import Audit
 from lockstep.repair.repair import RepairPlan
-from lockstep.reports.content import AuditedWith, Quarantined, QuarantinedImage, ReportContent
+from lockstep.reports.content import (
+    AuditedWith,
+    ImageExample,
+    Quarantined,
+    QuarantinedImage,
+    ReportContent,
+)
 from lockstep.reports.examples import image_examples
 from lockstep.reports.gathering import Gathering
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.stores import index_reader, table_reader
 from lockstep.stores.objects import BucketObjects
+from lockstep.stores.readers import StoreUnreadableError
 from shared.quarantine import QuarantinedRecord
 
 # So many quarantined records are in a report.
@@ -27,7 +34,7 @@ def report_content(
     plan: RepairPlan | None,
     todo: Sequence[str] = (),
 ) -> ReportContent:
-    """The report of an audit.
+    """The report of an audit. It has no examples if a store does not answer any more.
 
     Args:
         clients: the stack's.
@@ -36,18 +43,22 @@ def report_content(
         gathered: what its differences are.
         plan: what a repair would do.
         todo: what can be done next.
-
-    Raises:
-        StoreUnreadableError: a store does not answer.
     """
     now, timeline = clients.clock.now(), gathered.timeline
     table, index = table_reader(clients), index_reader(clients)
+    examples: list[ImageExample] = []
+    unread = None
+    try:
+        examples += image_examples(gathered.examples, table, index, now=now)
+    except StoreUnreadableError as error:
+        unread = str(error)
     return ReportContent(
         how=how,
         audit=found,
         explained=dict(gathered.explained),
-        examples=list(image_examples(gathered.examples, table, index, now=now)),
+        examples=examples,
         examined=dt.datetime.fromtimestamp(int(now), dt.UTC),
+        unread=unread,
         bars=list(timeline.bars()),
         width=timeline.width,
         arrival_unknown=timeline.unknown,

@@ -180,12 +180,18 @@ def test_a_deleted_image_and_what_no_consumer_wrote_are_not_in_a_download(
         change("dune-1", 1, image=image("Dune")), change("dune-2", 1, image=image("Dune"))
     )
     own_images.put(change("dune-1", 2, "image.deleted"))
-    own_images.client.index(
-        index=own_images.alias,
-        id="dune-3",
-        body={"deleted": False, "name": "Dune", "image_id": "dune-3"},
-        params={"refresh": "true"},
-    )
+    wrong: list[dict[str, Any]] = [
+        {"image_id": "dune-3"},
+        {"version": 1},
+        {"version": 1, "image_id": "dune-1"},
+    ]
+    for number, fields in enumerate(wrong, start=3):
+        own_images.client.index(
+            index=own_images.alias,
+            id=f"dune-{number}",
+            body={"deleted": False, "name": "Dune", **fields},
+            params={"refresh": "true"},
+        )
     assert caller.ask("/images.ndjson?q=dune").ids == ["dune-2"]
 
 

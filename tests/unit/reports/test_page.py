@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import msgspec
 
 from lockstep.audit.audit import Audit, Sample
-from lockstep.repair.repair import Repaired
+from lockstep.repair.repair import Example, Repaired
 from lockstep.reports.content import ReportContent, verdict
 from lockstep.reports.page import html_of
 from lockstep.reports.words import ACTIONS, AHEAD, KINDS
@@ -103,12 +103,15 @@ def test_equal_stores_are_a_short_report_without_differences() -> None:
 
 def test_a_repair_is_told_with_the_audit_after_it() -> None:
     content = report_of(harmed())
-    done = Repaired(2, {"write_index": 70}, ahead=9, undecided=[], not_repaired=[])
+    undecided = [Example(f"T{n}", "the item is malformed") for n in range(25)]
+    done = Repaired(2, {"write_index": 70}, 9, undecided, [Example("<b>", "a shard is missing")])
     after = Audit("equal", table=306, index=306, differences={}, seconds=1.0)
     text = words(msgspec.structs.replace(content, repaired=done, after=after))
     assert "After the repair equal The table and the index are equal" in text
     assert "70 images were written, in 2 passes." in text
     assert "What the repair did" in text
+    assert "decide by hand: T19 : the item is malformed decide by hand: 5 more" in text
+    assert "not repaired: <b> : a shard is missing" in text
 
 
 def test_each_result_has_words_and_a_wrong_index_is_never_good_news() -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from functions.search_images.export import ExportedImage
 from functions.search_images.formats import BYTE_ORDER_MARK, CsvEncoding, NdjsonEncoding
+from functions.search_images.search import Hit
 
 FIELDS = [
     *("image_id", "version", "name", "description", "url", "content_type", "width", "height"),
@@ -49,6 +50,12 @@ def test_a_table_has_a_column_for_each_field_and_each_frequent_attribute() -> No
         "attributes.weight": "-5",
         "other_attributes": '{"medium":"oil"}',
     }
+
+
+def test_a_download_has_all_fields_of_a_hit_but_its_highlights() -> None:
+    of_hit = {field.name: field.type for field in msgspec.structs.fields(Hit)}
+    del of_hit["name_html"], of_hit["highlights"]
+    assert {field.name: field.type for field in msgspec.structs.fields(ExportedImage)} == of_hit
 
 
 def test_lines_end_as_rfc_4180_says_and_numbers_have_no_quotation_marks() -> None:
