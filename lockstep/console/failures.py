@@ -83,6 +83,8 @@ def is_no_answer(error: Exception) -> bool:
 
 def cause_of(error: Exception) -> str:
     """Why a request failed, in few words: the reason of the operating system, if there is one."""
+    if any(word in type(error).__name__ for word in ("Timeout", "TimedOut")):
+        return "no answer in time"
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:

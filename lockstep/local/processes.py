@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from lockstep.console.errors import UserError
+from lockstep.local.log_lines import telling_line
 from lockstep.machine.processes import ProcessIdentity, identify
 from lockstep.web.addresses import HOST
 
@@ -57,10 +58,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A service that was started."""
+    """A service that was started. Its log had `logged` bytes then."""
 
     service: Service
     process: subprocess.Popen[bytes]
+    logged: int = 0
 
     @property
     def died(self) -> str | None:
@@ -69,6 +71,12 @@ class Child:
         if code is None:
             return None
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+    @property
+    def last_words(self) -> str:
+        """What its log says, and where that is, as the end of a sentence."""
+        said = telling_line(self.service.log, self.logged)
+        return f"{'' if said is None else f': {said}'}; see its log: {self.service.log}"
 
     @property
     def ready(self) -> bool:
@@ -91,13 +99,22 @@ def start(service: Service) -> Child:
 
     It gets its own process group, so that Ctrl-C in a terminal reaches the parent only, which then
     stops its children in order.
+
+    Raises:
+        LocalStackError: its program is not there.
     """
+    if shutil.which(service.command[0]) is None:
+        raise LocalStackError(
+            f"{service.name} cannot start: {service.command[0]} is not there, or is no program: "
+            'run `pip install --force-reinstall "lockstep[local]"`'
+        )
     service.folder.mkdir(parents=True, exist_ok=True)
     service.log.parent.mkdir(parents=True, exist_ok=True)
     for folder in service.empty:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     with service.log.open("ab") as log:
+        logged = os.fstat(log.fileno()).st_size
         process = subprocess.Popen(  # noqa: S603  # commands are built by this package
             dying_with_parent(service.command),
             cwd=service.folder,
@@ -107,7 +124,7 @@ def start(service: Service) -> Child:
             stderr=subprocess.STDOUT,
             process_group=0,
         )
-    return Child(service, process)
+    return Child(service, process, logged)
 
 
 def dying_with_parent(command: Sequence[str]) -> Sequence[str]:
@@ -141,18 +158,21 @@ def wait_until_ready(children: Iterable[Child], *, seconds: float) -> None:
     Raises:
         LocalStackError: a child ended, or was not ready in time; names it and its log.
     """
-    waiting = list(children)
+    started = waiting = list(children)
     deadline = time.monotonic() + seconds
     while waiting:
-        for child in waiting:
-            name, log = child.service.name, child.service.log
-            if child.died is not None:
-                raise LocalStackError(f"{name} did not start ({child.died}); see its log: {log}")
-            if time.monotonic() > deadline:
-                raise LocalStackError(
-                    f"{name} was not ready within {seconds:.0f} s; see its log: {log}"
-                )
         waiting = [child for child in waiting if not child.ready]
+        # Also one that was ready: another program may answer on the port of one that ended.
+        for child in started:
+            if child.died is not None:
+                raise LocalStackError(
+                    f"{child.service.name} did not start ({child.died}){child.last_words}"
+                )
+        if waiting and time.monotonic() > deadline:
+            late = waiting[0]
+            raise LocalStackError(
+                f"{late.service.name} was not ready within {seconds:.0f} s{late.last_words}"
+            )
         time.sleep(POLL_SECONDS if waiting else 0)
 
 

@@ -127,15 +127,15 @@ class Supervisor:
 
     def _restart_delay(self, child: Child, now: float) -> float:
         """Report that a child died; return the seconds until its restart."""
-        name, log = child.service.name, child.service.log
+        name = child.service.name
         deaths = self._deaths.setdefault(name, deque(maxlen=DEATHS))
         deaths.append(now)
         if len(deaths) == DEATHS and now - deaths[0] <= DEATHS_WITHIN_SECONDS:
             raise LocalStackError(
                 f"{name} died {DEATHS} times within a minute ({child.died}), so the stack was "
-                f"stopped; see its log: {log}"
+                f"stopped{child.last_words}"
             )
-        self._print(f"{name} died ({child.died}), restarting it; see its log: {log}")
+        self._print(f"{name} died ({child.died}), restarting it{child.last_words}")
         recent = sum(now - moment <= DEATHS_WITHIN_SECONDS for moment in deaths)
         return RESTART_SECONDS * (recent - 1)
 

@@ -314,7 +314,8 @@ def test_a_server_that_does_not_start_stops_everything_and_is_named(start_up: St
     log = supervised.state / "logs" / "kinesis.log"
     code, written = supervised.finish()
     assert code == 1
-    assert written.endswith(f"Error: kinesis did not start (exit code 1); see its log: {log}\n")
+    said = f"Error: kinesis did not start (exit code 1): no such thing; see its log: {log}\n"
+    assert written.endswith(said)
     assert "no such thing" in log.read_text()
     assert running(supervised.state) is None
 
@@ -325,7 +326,9 @@ def test_detached_it_tells_why_it_did_not_start(state: Path) -> None:
     )
     log = state / "logs" / "kinesis.log"
     assert ended.returncode == 1
-    assert ended.stderr == f"Error: kinesis did not start (exit code 1); see its log: {log}\n"
+    assert ended.stderr == (
+        f"Error: kinesis did not start (exit code 1): no such thing; see its log: {log}\n"
+    )
     assert running(state) is None
 
 

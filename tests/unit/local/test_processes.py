@@ -48,6 +48,21 @@ def said(child: Child, word: str) -> bool:
     return word in child.service.log.read_text()
 
 
+def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
+    java = tmp_path / "java"
+    with pytest.raises(LocalStackError, match=f"one cannot start: {java} is not there"):
+        start(Service("one", [str(java)], tmp_path, tmp_path / "log"))
+
+
+def test_a_child_that_dies_is_told_with_the_line_of_its_log_of_this_start(tmp_path: Path) -> None:
+    for word in ("first", "second"):
+        child = start(service(tmp_path, f"raise ValueError('the {word} cause')"))
+        child.process.wait()
+        said = r"one did not start \(exit code 1\): ValueError: the {} cause; see its log"
+        with pytest.raises(LocalStackError, match=said.format(word)):
+            wait_until_ready([child], seconds=60)
+
+
 def test_output_is_appended_to_the_log(tmp_path: Path) -> None:
     for word in ("first", "second"):
         child = start(service(tmp_path, f"print('{word}')"))
