@@ -113,7 +113,7 @@ def listed_case(case: Case) -> ListedCase:
 
 
 def show_cases(cases: Sequence[Case]) -> None:
-    """Print one row for each case, within the terminal or, elsewhere, 80 columns."""
+    """Print one row for each case, within the terminal. IDs are whole."""
     if not cases:
         return
     now = time.time()  # noqa: TID251 - shown, and decides nothing
@@ -124,7 +124,7 @@ def show_cases(cases: Sequence[Case]) -> None:
             [
                 case.id,
                 age(now - case.arrived_at / 1000),
-                cut(case.image, 12 + spare // 2),
+                printable(case.image),
                 "" if case.version is None else str(case.version),
                 cut(", ".join(case.reasons), 16 + spare // 2),
                 action_of(case.verdict).replace("_", " "),

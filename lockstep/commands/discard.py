@@ -15,7 +15,7 @@ from lockstep.commands.chosen_stack import applies, changed_stack_options, conne
 from lockstep.commands.endings import NO
 from lockstep.commands.options import APPLY_HINT, apply_option, examples, json_option
 from lockstep.commands.quarantine_options import find, no_empty_id, pointers_option
-from lockstep.console.terminal import answers, cut, notes, print_json
+from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
 from lockstep.quarantine.cases import Wanted
 from lockstep.quarantine.discarding import DiscardReport
@@ -152,7 +152,7 @@ def show_plan(planned: Sequence[PlannedDiscard], name: str | None, state: Path) 
         case = one.case
         version = "" if case.version is None else f", version {case.version}"
         what = f"{', '.join(case.reasons)}{version}: {in_words(one.then)}"
-        answers.print(f"{case.id}  {cut(case.image, 24)}  {printable(what)}")
+        answers.print(f"{case.id}  {printable(case.image)}  {printable(what)}")
     if any(isinstance(one.then, NeedsAnswer) for one in planned):
         audit = command_for("audit --values --report FILE", name, state)
         answers.print(f"for your answer, first write a report: {audit}")

@@ -26,7 +26,7 @@ from lockstep.commands.quarantine_options import (
     pointers_option,
     wanted_options,
 )
-from lockstep.console.terminal import answers, cut, notes, print_json
+from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
 from lockstep.console.times import moment
 from lockstep.quarantine.cases import FoundCases, Ready, Wanted
@@ -307,6 +307,6 @@ def show_report(report: RedriveReport | None, ready: int) -> None:
 def show_settlements(settlements: Sequence[Settlement], problems: Sequence[str]) -> None:
     """Print the settlement of each choice or corrected event."""
     for one in settlements:
-        answers.print(f"{one.case.id}  {cut(one.case.image, 24)}  {printable(one.note)}")
+        answers.print(f"{one.case.id}  {printable(one.case.image)}  {printable(one.note)}")
     for problem in problems:
         notes.print(printable(problem))

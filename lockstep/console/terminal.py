@@ -10,6 +10,7 @@ from typing import Literal
 import click
 import msgspec
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,8 @@ from lockstep.console.text import CONTROLS, printable
 # The version of what `--json` prints, of all commands together (docs/guides/json.md). A new field
 # does not change it; another name, type or meaning does.
 JSON_FORMAT = 1
+
+_ANY_WIDTH = 1_000_000
 
 # No markup and no emoji codes: text from outside may look like them.
 answers = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -90,7 +93,13 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) ->
         table.add_column(column.strip(), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    for line in answers.render_lines(table, pad=False):
+    options = answers.options
+    if not answers.is_terminal:
+        # What is piped keeps every word whole: a program, or a person, copies an ID from it.
+        needed = Measurement.get(answers, options.update(max_width=_ANY_WIDTH), table)
+        if needed.minimum > options.max_width:
+            options = options.update(max_width=needed.maximum)
+    for line in answers.render_lines(table, options, pad=False):
         text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
         text.rstrip()
         answers.print(text)

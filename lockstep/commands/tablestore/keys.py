@@ -80,7 +80,7 @@ def listed_key(one: QuarantinedKey) -> ListedKey:
 
 
 def show_keys(keys: Sequence[QuarantinedKey], now: float) -> None:
-    """Print one row for each key, within the terminal or, elsewhere, 80 columns.
+    """Print one row for each key, within the terminal. Keys are whole.
 
     Args:
         keys: the keys.
@@ -95,7 +95,7 @@ def show_keys(keys: Sequence[QuarantinedKey], now: float) -> None:
             [
                 one.id,
                 age(now - one.arrived_at / 1000),
-                cut(one.key, 24 + spare // 2),
+                printable(one.key),
                 f"{one.records:,}",
                 cut(", ".join(one.reasons), 20 + spare // 2),
             ]

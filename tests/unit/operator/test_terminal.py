@@ -188,14 +188,13 @@ def test_different_values_that_look_the_same_are_told_apart() -> None:
     assert told_apart(["", " "]) == ["''", "' '"]
 
 
-def test_a_table_folds_a_text_without_blanks_and_loses_nothing_of_it(
+def test_a_table_that_is_piped_keeps_a_text_without_blanks_whole(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     long = "東京タワーの夜景" * 20 + "end"
     print_table(["field", "table"], [["name", long]])
     _, *rows = capsys.readouterr().out.splitlines()
-    assert "".join(row.removeprefix("name").strip() for row in rows) == long
-    assert all(_columns(row) <= 80 for row in rows)
+    assert [row.split() for row in rows] == [["name", long]]
 
 
 def test_a_search_shows_each_name_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
@@ -226,3 +225,15 @@ def test_a_search_shows_each_name_as_it_is_written(capsys: pytest.CaptureFixture
         r"  tags: \u202eabc",
         "6 found",
     ]
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_what_is_piped_keeps_every_id_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    image_id = "archive/2026-11/" + "x" * 200
+    print_table(["id", "detail"], [[image_id, "two words"], ["short", "some more words"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(image_id in line for line in lines) == 1
+    assert all(line == line.rstrip() for line in lines)
