@@ -19,7 +19,9 @@ from lockstep.producing.backfill import Backfill, PastStamp
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp
 from lockstep.producing.sources import BadLine, read_events
+from lockstep.quarantine.bucket import discarded_by_operators
 from lockstep.quarantine.cases import FoundCases
+from lockstep.quarantine.discarding import Discarder
 from lockstep.quarantine.failure_documents import Fetched, fetch
 from lockstep.quarantine.finding import find
 from lockstep.quarantine.redrive import Redrive
@@ -33,6 +35,7 @@ from lockstep.repair.purge import purge as purge_index
 from lockstep.repair.repair import Repair, check_limit
 from lockstep.repair.replaced import Replaced
 from lockstep.replay.replay import Replay
+from lockstep.replay.settled import QuarantineOfTheUnsettled
 from lockstep.stores.corrections import Corrections, Removal
 from lockstep.stores.index import IndexReader
 from lockstep.stores.table import TableReader
@@ -105,6 +108,9 @@ class Components(msgspec.Struct, frozen=True):
     find: Callable[..., FoundCases] = find
     fetch: Callable[..., Fetched] = fetch
     redrive: Callable[..., Redrive] = Redrive
+    discarder: Callable[..., Discarder] = Discarder
+    unsettled: Callable[..., QuarantineOfTheUnsettled] = QuarantineOfTheUnsettled
+    discarded_by_operators: Callable[..., frozenset[str]] = discarded_by_operators
     replay: Callable[..., Replay] = Replay
     backfill: Callable[..., Backfill] = Backfill
     past_stamp: Callable[[Callable[[], float]], Stamp] = PastStamp

@@ -28,6 +28,7 @@ OperatorStepKind = Literal[
     "two purges",
     "redrive pointers",
     "old index",
+    "give up records",
 ]
 
 # What happens only if the index does not always read the image stream (routes.py).
@@ -111,6 +112,7 @@ _OPERATORS: dict[StepKind, float] = {
 _LAST: tuple[OperatorStepKind, ...] = ("interrupted import", "two purges", "redrive pointers")
 _LAST_SHARE = 0.15
 _OLD_INDEX_SHARE = 0.03
+_GIVING_UP_SHARE = 0.06
 _ROUTED: dict[StepKind, float] = {
     "change the source": 2,
     "remove by hand": 3,
@@ -246,6 +248,9 @@ def plan(seed: int) -> HistoryPlan:
         planned = msgspec.structs.replace(planned, steps=(*planned.steps, step))
     elif planned.operators and chance.random() < _OLD_INDEX_SHARE:
         step = Step("old index", chance.getrandbits(32))
+        planned = msgspec.structs.replace(planned, steps=(*planned.steps, step))
+    elif planned.operators and chance.random() < _GIVING_UP_SHARE:
+        step = Step("give up records", chance.getrandbits(32))
         planned = msgspec.structs.replace(planned, steps=(*planned.steps, step))
     return planned
 

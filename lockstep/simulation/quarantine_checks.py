@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lockstep.quarantine.bucket import REDRIVEN, redriven_key
+from lockstep.quarantine.bucket import DISCARDED, REDRIVEN, discarded_key, redriven_key
 from lockstep.simulation import oracle
 from lockstep.simulation.components import STREAM
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
@@ -26,12 +26,14 @@ _REFUSES = {
     "write_to_dynamodb": frozenset({REFUSED_BY_TABLE, CONDEMNED_BY_TABLE}),
     "write_to_es": frozenset({REFUSED_BY_INDEX}),
 }
-# What is free in an object: words for people, and what a redrive did.
-_FREE = frozenset({"reason", "detail", "quarantined_at", "redriven"})
+# What is free in an object: words for people, and what an operator did.
+_FREE = frozenset({"reason", "detail", "quarantined_at", "redriven", "discarded"})
+
+_PLACES = (PREFIX, REDRIVEN, DISCARDED)
 
 
 def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretation, bool]]:
-    """I1: each quarantined or redriven record is complete, and its reason is right.
+    """I1: each quarantined, redriven or discarded record is complete, and its reason is right.
 
     Returns:
         The sequence number and the meaning of each, and whether it was written to the index. All
@@ -40,14 +42,7 @@ def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretat
     first_reasons_lost = [one for one in system.bucket.overwritten if one.startswith(PREFIX)]
     if first_reasons_lost:
         raise ViolationError("I1", f"quarantine: lost the first reason of {first_reasons_lost}")
-    bodies = {
-        key: body
-        for key, body in system.bucket.objects.items()
-        if key.startswith((f"{PREFIX}{consumer.function}/", f"{REDRIVEN}{consumer.function}/"))
-    }
-    for key in system.forged:
-        bodies.pop(key, None)
-        bodies.pop(redriven_key(key), None)
+    bodies = _objects_of(system, consumer)
     for accepted in system.stream.accepted:
         meaning = system.interpret(accepted)
         key = system.quarantine_key(consumer, accepted)
@@ -55,12 +50,14 @@ def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretat
             yield accepted.sequence_number, meaning, False
             continue
         quarantined, redriven = bodies.pop(key, None), bodies.pop(redriven_key(key), None)
-        if quarantined is None and redriven is None:
+        given_up = bodies.pop(discarded_key(key), None)
+        if quarantined is None and redriven is None and given_up is None:
             _check_not_missing(system, consumer, accepted, meaning)
             continue
         indexed = False
-        if quarantined is not None:
-            _check_object(system, quarantined, accepted, meaning, consumer)
+        for body in (quarantined, given_up):
+            if body is not None:
+                _check_object(system, body, accepted, meaning, consumer)
         if redriven is not None:
             found = _check_object(system, redriven, accepted, meaning, consumer)
             indexed = _is_indexed(system, found["redriven"], accepted, consumer)
@@ -69,6 +66,20 @@ def check(system: System, consumer: Consumer) -> Iterator[tuple[str, Interpretat
         raise ViolationError(
             "I1", f"{consumer.function}: unknown objects in quarantine: {sorted(bodies)}"
         )
+
+
+def _objects_of(system: System, consumer: Consumer) -> dict[str, bytes]:
+    """What this consumer quarantined, wherever it is now, without what was forged."""
+    places = tuple(f"{one}{consumer.function}/" for one in _PLACES)
+    bodies = {key: body for key, body in system.bucket.objects.items() if key.startswith(places)}
+    for key in system.forged:
+        bodies.pop(key, None)
+        bodies.pop(redriven_key(key), None)
+        # Another payload of one position has its ID in the key, too.
+        place = discarded_key(key).removesuffix(".json")
+        for one in [one for one in bodies if one.startswith(place)]:
+            del bodies[one]
+    return bodies
 
 
 def _check_not_missing(

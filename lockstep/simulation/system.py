@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 import opensearchpy
 
-from lockstep.quarantine.bucket import redriven_key
+from lockstep.quarantine.bucket import discarded_key, redriven_key
 from lockstep.simulation import oracle
 from lockstep.simulation.clock import VirtualTime
 from lockstep.simulation.components import BUCKET, INDEX, STREAM, TABLE, Components
@@ -242,7 +242,7 @@ class System:
     def is_durable(
         self, consumer: Consumer, accepted: AcceptedRecord, then: Snapshot | None = None
     ) -> bool:
-        """Whether this record is stored, superseded, quarantined, redriven or discarded.
+        """Whether this record is stored, superseded, quarantined, settled or discarded.
 
         `then`: check the state at that time instead of the current one.
         """
@@ -270,7 +270,7 @@ class System:
             return True
         objects = self.bucket.objects.keys() if then is None else then.objects
         key = self.quarantine_key(consumer, accepted)
-        return key in objects or redriven_key(key) in objects
+        return not {key, redriven_key(key), discarded_key(key)}.isdisjoint(objects)
 
     def _is_purged_from_live(self, meaning: Indexed) -> bool:
         """Whether this is a purge, and the index behind the alias has nothing of its image.

@@ -43,6 +43,18 @@ def test_one_of_a_hundred_histories_ends_with_an_old_index() -> None:
     assert 15 < ends.count("old index") < 45
 
 
+def test_one_of_a_hundred_histories_ends_with_discarded_records() -> None:
+    ends = [plan(seed).steps[-1].kind for seed in range(1, 3_000)]
+    assert 30 < ends.count("give up records") < 80
+
+
+def test_operators_discard_records_at_once_and_a_replay_does_not_bring_them_back() -> None:
+    tally = tally_of("put", "poll", "give up records", seeds=40)
+    assert tally["discarded by an operator"] > 60
+    assert tally["discard killed"] > 10
+    assert tally["two discards at once"] > 5
+
+
 def test_a_rebuild_begins_again_when_its_index_is_old_and_brings_nothing_back() -> None:
     tally = tally_of("put", "poll", "old index", seeds=20)
     assert tally["rebuilt months after an index was created"] == 20
@@ -106,6 +118,8 @@ def test_a_redrive_reads_what_a_document_names_from_the_stream_and_says_what_is_
         ("pointers: a record that went back is found again", LAST[2], "a redrive left"),
         ("pointers: a record that went back goes back again", LAST[2], "puts events again"),
         ("rebuild: an index of any age is read", "old index", "a rebuild brought back"),
+        ("give up: the last reason replaces the first", "give up records", "the first reasons of"),
+        ("give up: one of two objects stays in quarantine", "give up records", "a discard left"),
     ],
 )
 def test_a_seeded_bug_of_these_steps_is_seen_by_them(name: str, kind: StepKind, said: str) -> None:

@@ -12,6 +12,7 @@ from tests.simulation import (
     wrong_delivery,
     wrong_discards,
     wrong_forged,
+    wrong_giving_up,
     wrong_imports,
     wrong_index,
     wrong_late_operations,
@@ -47,4 +48,5 @@ WRONG: Mapping[str, Components] = {
     **wrong_rebuild.WRONG,
     **wrong_imports.WRONG,
     **wrong_pointers.WRONG,
+    **wrong_giving_up.WRONG,
 }

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lockstep.quarantine.bucket import redriven_key
+from lockstep.quarantine.bucket import discarded_key, redriven_key
 from lockstep.rebuild.rebuild import Rebuilt
 from lockstep.simulation.interpretation import Poison
 from lockstep.simulation.operators.broken_index import are_right
@@ -114,6 +114,7 @@ class NewIndexChecks:
                 system.losses.is_lost("write_to_es", accepted)
                 or key in objects
                 or redriven_key(key) in objects
+                or discarded_key(key) in objects
                 or number in system.discards["write_to_es"].attempted
             ):
                 found.add((event.image_id, event.version))

@@ -12,6 +12,7 @@ from lockstep.simulation.operators.audits import Audits
 from lockstep.simulation.operators.choices import Choices
 from lockstep.simulation.operators.discarding import Discarding
 from lockstep.simulation.operators.forgeries import Forgeries
+from lockstep.simulation.operators.giving_up import GivingUp
 from lockstep.simulation.operators.guide import Guide
 from lockstep.simulation.operators.harm import Harm
 from lockstep.simulation.operators.imports import Imports
@@ -57,6 +58,7 @@ class Operators:
         choices = Choices(system, around)
         losses = Losses(self.tools, audits, around)
         pointers = Pointers(system, around)
+        giving_up = GivingUp(self.tools, self.promises, replays.replay_all, around)
         old_indices = OldIndices(system, self.rebuilds, around)
         self.steps: Mapping[StepKind, Callable[[], None]] = {
             "audit": audits.step,
@@ -79,6 +81,7 @@ class Operators:
             "two purges": purges.together,
             "redrive pointers": pointers.step,
             "old index": old_indices.step,
+            "give up records": giving_up.step,
         }
 
     def finish(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lockstep.local.mapping.batch import BatchRecord
 from lockstep.local.mapping.steps import Discard
-from lockstep.quarantine.bucket import redriven_key
+from lockstep.quarantine.bucket import discarded_key, redriven_key
 from lockstep.quarantine.cases import FoundCases
 from lockstep.simulation.discards import DiscardWriter
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
@@ -94,10 +94,13 @@ class Pointers:
             yield from (self._system.quarantine_key(consumer, one) for one in records)
 
     def _moved(self, named: Sequence[tuple[Function, Sequence[AcceptedRecord]]]) -> set[str]:
-        """Which of these records a redrive has put back before."""
+        """Which of these records an operator has settled before."""
         objects = self._system.bucket.objects
         return {
-            key for key in self._keys(named) if redriven_key(key) in objects and key not in objects
+            key
+            for key in self._keys(named)
+            if key not in objects
+            and (redriven_key(key) in objects or discarded_key(key) in objects)
         }
 
     def _check(

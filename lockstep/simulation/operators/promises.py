@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lockstep.quarantine.bucket import redriven_key
+from lockstep.quarantine.bucket import discarded_key, redriven_key
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.faulty_network import CrashedError
 from lockstep.simulation.interpretation import Poison
@@ -175,7 +175,7 @@ class Promises:
         objects = system.bucket.objects
         for consumer in system.consumers.values():
             key = system.quarantine_key(consumer, accepted)
-            if key in objects or redriven_key(key) in objects:
+            if not {key, redriven_key(key), discarded_key(key)}.isdisjoint(objects):
                 return True
             if accepted.sequence_number in system.discards[consumer.function].confirmed:
                 return True

@@ -264,6 +264,10 @@ class Redrives:
             return []
         return self._find().cases
 
+    def fetched(self) -> Mapping[str, QuarantinedRecord]:
+        """The records of the last `found` that only the stream holds."""
+        return self._fetched
+
     def _find(self) -> FoundCases:
         system = self._system
         found = system.components.find(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from doors.quarantine import BucketQuarantine
-from lockstep.quarantine.bucket import discarded_by_operators, discarded_key, redriven_key
+from lockstep.quarantine.bucket import discarded_key, redriven_key
 from lockstep.replay.progress import ProgressFiles, ReplayProgress, UnknownReplayError
 from lockstep.replay.replay import ReplayParts, ReplayTarget, UnreadableStreamError
 from lockstep.replay.settled import QuarantineOfTheUnsettled
@@ -176,7 +176,7 @@ class Replays:
             bucket = BucketQuarantine(
                 tools.bucket_client.put_object, BUCKET, longest_put=QUARANTINE_SECONDS
             )
-            return QuarantineOfTheUnsettled(bucket, tools.bucket)
+            return self._system.components.unsettled(bucket, tools.bucket)
 
         return ReplayParts(
             name=STREAM,
@@ -187,7 +187,9 @@ class Replays:
                 ReplayTarget("index", INDEX_CONSUMER, tools.index_sink, quarantine()),
             ],
             files=self._files,
-            discarded=lambda: discarded_by_operators(tools.bucket, TABLE_CONSUMER),
+            discarded=lambda: self._system.components.discarded_by_operators(
+                tools.bucket, TABLE_CONSUMER
+            ),
             clock=tools.clock,
             timeout=_TIMEOUT_SECONDS,
             rate=_RATE,

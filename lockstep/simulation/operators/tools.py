@@ -4,7 +4,7 @@ All are created on demand, because most histories need few of them.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +13,7 @@ import opensearchpy
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep import quarantine
-from lockstep.quarantine.cases import FoundCases
+from lockstep.quarantine.cases import Case, FoundCases
 from lockstep.simulation.clock import START
 from lockstep.simulation.components import BUCKET, INDEX, STREAM_ARN, TABLE
 from lockstep.simulation.fakes.kinesis_reads import KinesisReads
@@ -34,7 +34,7 @@ from lockstep.stores.objects import BucketObjects
 from lockstep.stores.readers import StoreUnreadableError
 from lockstep.stores.table import TableReader
 from shared.clock import Clock
-from shared.quarantine import FAILURE_DOCUMENTS, TABLE_CONSUMER
+from shared.quarantine import FAILURE_DOCUMENTS, TABLE_CONSUMER, QuarantinedRecord
 from shared.sink import Sink, SinkError
 
 if TYPE_CHECKING:
@@ -84,6 +84,12 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Lets an operator redrive."""
     redrive_pointers: Callable[[Sequence[bytes]], FoundCases]
     """Lets an operator redrive what these failure documents without records point at."""
+    quarantined: Callable[[], Sequence[Case]]
+    """All cases in quarantine."""
+    fetched: Callable[[], Mapping[str, QuarantinedRecord]]
+    """The records of these cases that only the stream holds."""
+    put_poison: Callable[[], object]
+    """Puts records that no consumer accepts, or that a store refuses, of any kind."""
     choose: Callable[[str], None]
     """Lets an operator decide about what is in quarantine of this image."""
     stamping: Uploader
