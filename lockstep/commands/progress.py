@@ -22,18 +22,18 @@ class TaskRateColumn(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
 
 
-def counting(text: str, *timing: ProgressColumn) -> Progress:
+def counting(text: str) -> Progress:
     """A progress bar for each task, removed at the end.
 
     Args:
         text: text before the bar; may name fields of the task, as rich does; no markup.
-        timing: columns after the bar; by default the rate and the time left.
     """
     return Progress(
         TextColumn(text, markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        *(timing or (TaskRateColumn(), TimeRemainingColumn())),
+        TaskRateColumn(),
+        TimeRemainingColumn(),
         console=notes,
         transient=True,
         disable=not notes.is_terminal,

@@ -1,5 +1,7 @@
 """`lockstep put`: put events from a file onto the stream."""
 
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,12 +10,17 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.progress import TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from lockstep.commands.chosen_stack import connected, written_stack_options
 from lockstep.commands.endings import INTERRUPTED, NO
 from lockstep.commands.options import examples, json_option
-from lockstep.commands.progress import counting
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
@@ -113,7 +120,7 @@ def put_command(
         show(seen)
 
     try:
-        with putting_progress() as show:
+        with putting_progress(file) as show:
             report = put_events(clients, events(), on_progress=count)
     except KeyboardInterrupt:
         notes.print(
@@ -164,18 +171,41 @@ class _LateEvents:
             notes.print("If an image was deleted meanwhile, check that it did not come back.")
 
 
+def size_of(file: BufferedReader) -> int | None:
+    """The bytes of a file, compressed or not; None if it is no file: a pipe has no size."""
+    found = os.fstat(file.fileno())
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def read_of(file: BufferedReader) -> int:
+    """The bytes that are read of a file. Another thread may read it meanwhile."""
+    return os.lseek(file.fileno(), 0, os.SEEK_CUR)
+
+
 @contextmanager
-def putting_progress() -> Iterator[Callable[[PutProgress], None]]:
-    """Show a counter on a terminal; elsewhere, one line for each new error of the stream."""
+def putting_progress(file: BufferedReader) -> Iterator[Callable[[PutProgress], None]]:
+    """Show on a terminal how many events are put, and how much of the file is read.
+
+    Elsewhere, print one line for each new error of the stream.
+    """
     told: str | None = None
-    text = "putting {task.fields[trouble]}"
-    with counting(text, TimeElapsedColumn()) as progress:
-        task = progress.add_task("", total=None, trouble="")
+    total = size_of(file)
+    with Progress(
+        TextColumn("putting: {task.fields[put]:,} events {task.fields[trouble]}", markup=False),
+        BarColumn(),
+        *([] if total is None else [DownloadColumn()]),
+        TimeElapsedColumn(),
+        console=notes,
+        transient=True,
+        disable=not notes.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=total, put=0, trouble="")
 
         def on_progress(seen: PutProgress) -> None:
             nonlocal told
             trouble = printable(seen.trouble or "")
-            progress.update(task, completed=seen.put, trouble=trouble)
+            read = 0 if total is None else read_of(file)
+            progress.update(task, completed=read, put=seen.put, trouble=trouble)
             if trouble != told and trouble and not notes.is_terminal:
                 notes.print(f"retrying: {trouble}")
             told = trouble

@@ -207,7 +207,8 @@ class RebuildRun:
                         "run `lockstep status --wait 600`, then run this again"
                     )
             self._report(
-                f"{self._new_name} is live; copying from {self._old_name}",
+                f"{self._new_name} is live; waiting for writes that began before to end, and "
+                f"copying them from {self._old_name}",
                 round(waited),
                 round(settle),
             )

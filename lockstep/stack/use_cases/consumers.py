@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -45,7 +45,13 @@ def status(clients: Clients) -> Status:
     return _status(clients, all_consumers(clients))
 
 
-def wait(clients: Clients, seconds: float, *, probes: bool = False) -> Status:
+def wait(
+    clients: Clients,
+    seconds: float,
+    *,
+    probes: bool = False,
+    on_look: Callable[[Mapping[str, Behind]], None] = lambda _: None,
+) -> Status:
     """The status when all consumers have caught up, or after this number of seconds.
 
     When they have caught up, a search finds everything that was put before the call. AWS shows
@@ -56,6 +62,7 @@ def wait(clients: Clients, seconds: float, *, probes: bool = False) -> Status:
         seconds: how long to wait.
         probes: put markers on the stream. They show it at once, if the consumer reads the image
             stream, one batch of a shard at a time.
+        on_look: gets the backlog of the consumers that are waited for, at each look.
 
     Raises:
         ProbeError: the markers cannot be put.
@@ -66,11 +73,19 @@ def wait(clients: Clients, seconds: float, *, probes: bool = False) -> Status:
     deployed = clients.stack.state is None
     probed = _probe(clients).run(seconds, 2.0 if deployed else 0.2) if probes else None
     shown = set() if probed is None else {*probed.in_store_of} & _shown_by_markers(clients)
+
+    def done(found: Mapping[str, Behind]) -> bool:
+        left = {
+            name: one
+            for name, one in found.items()
+            if name not in shown and not _has_processed(one, started)
+        }
+        on_look(left)
+        return not left
+
     seen = wait_until(
         lambda: all_consumers(clients),
-        lambda found: all(
-            name in shown or _has_processed(one, started) for name, one in found.items()
-        ),
+        done,
         seconds=max(0.0, ends - clients.clock.elapsed()),
         every=10 if deployed else 0.2,
         elapsed=clients.clock.elapsed,

@@ -178,6 +178,7 @@ class Deployed(Account):
         monkeypatch.setattr(progress, "table_reader", lambda _: self._stores[TABLE_CONSUMER])
         monkeypatch.setattr(progress, "index_reader", lambda _: self._stores[INDEX_CONSUMER])
         monkeypatch.setattr(progress, "_status", _only_consumers)
+        monkeypatch.setattr(progress, "store_health", lambda _: {})
         mappings = {
             consumer: DeployedMapping(consumer, "uuid", "Enabled", NOW, lanes)
             for consumer in CONSUMERS

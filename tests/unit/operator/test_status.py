@@ -10,7 +10,7 @@ import pytest
 from aws_lambda_powertools import Logger
 from botocore.stub import Stubber
 
-from lockstep.commands.status import show_status
+from lockstep.commands.status import show_status, waited_for
 from lockstep.quarantine import QuarantineCounts
 from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.late_events import deployed_late_events, local_late_events
@@ -317,3 +317,15 @@ def test_the_health_of_each_store_is_shown(capsys: pytest.CaptureFixture[str]) -
         "stores: the table answers, the index does NOT answer\n"
         "NOT caught up: the index does not answer at http://127.0.0.1:2: connection refused\n"
     ) in capsys.readouterr().out
+
+
+def test_a_wait_names_each_consumer_that_it_waits_for() -> None:
+    behind = Behind(1_234, 5_000, caught_up=False)
+    deployed = Behind(None, 5_000, caught_up=False)
+    off = Behind(None, None, caught_up=False, reads=False)
+    unknown = Behind(None, None, caught_up=False)
+    assert waited_for({"write_to_es": behind}) == "write_to_es (1,234 records)"
+    assert waited_for({"a": deployed, "b": off, "c": unknown}) == (
+        "a (lag 5.0 s) and b (it does not read) and c (its backlog is unknown)"
+    )
+    assert waited_for({}) == "the stores to answer"
