@@ -24,9 +24,18 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, RequestError
 
 from functions.search_images.cursor import InvalidCursorError
-from functions.search_images.facets import FACET_NAMES, FacetValues, is_facet
+from functions.search_images.facets import FACET_NAMES, MOST_FACET_VALUES, FacetValues, is_facet
 from functions.search_images.invalid import InvalidParametersError, ParameterProblem
-from functions.search_images.links import CURSOR, IMAGE, Pairs, pairs_in, value_of, without
+from functions.search_images.links import (
+    CONTAINS,
+    CURSOR,
+    FACET,
+    IMAGE,
+    Pairs,
+    pairs_in,
+    value_of,
+    without,
+)
 from functions.search_images.parameters import (
     ImagesParameters,
     NoParameters,
@@ -53,6 +62,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
     from functions.search_images.formats import ExportFormat
+    from functions.search_images.page.filters import OpenFacet
     from functions.search_images.page.paging import ResultPlace
     from functions.search_images.page.rendering import Site
     from functions.search_images.page_settings import PageSettings
@@ -153,8 +163,13 @@ class Api:
 
     def _page(self) -> ApiResponse:
         pairs = pairs_in(self._query())
-        image_id = value_of(pairs, IMAGE)
-        return self._results(pairs) if image_id is None else self._one(pairs, image_id)
+        search = without(pairs, FACET, CONTAINS)
+        image_id = value_of(search, IMAGE)
+        if image_id is not None:
+            return self._one(search, image_id)
+        from functions.search_images.page.filters import open_facet
+
+        return self._results(search, open_facet(pairs))
 
     def _site(self) -> "Site":
         """The frame of the page; the first request for the page makes it."""
@@ -178,7 +193,7 @@ class Api:
         body = problem_page(pairs_in(query), status, found.detail, found.errors, site)
         return answer | {"body": body, "headers": answer["headers"] | site.headers}
 
-    def _results(self, pairs: Pairs) -> ApiResponse:
+    def _results(self, pairs: Pairs, opened: "OpenFacet | None") -> ApiResponse:
         from functions.search_images.page.paging import last_start, numbers, search_query
         from functions.search_images.page.results import results_page
 
@@ -188,7 +203,13 @@ class Api:
         if found.total and not found.hits:  # images are gone since this link was made
             start = last_start(found.total, given.size)
             found = self._hits(what, given, skip=start - 1)
-        return self._html(results_page(pairs, found, start, given.size, self._site()))
+        values = None
+        if opened is not None:
+            values = self._values(what, opened.name, opened.containing, MOST_FACET_VALUES)
+        whole = results_page(
+            pairs, found, start, given.size, self._site(), opened=opened, values=values
+        )
+        return self._html(whole)
 
     def _one(self, pairs: Pairs, image_id: str) -> ApiResponse:
         from functions.search_images.page.record import record_page

@@ -13,7 +13,6 @@ from functions.search_images.parameters import (
     ImagesParameters,
     given,
 )
-from functions.search_images.search import SearchResult
 from functions.search_images.visible import shown
 
 # A request's parameters: names and values, in order.
@@ -39,7 +38,10 @@ LABELS: Mapping[str, str] = {
 # The filter of a year is a range from its first to its last day.
 YEAR = ("taken_from", "taken_to")
 NOT_FILTERS = {TEXT, SORT, CURSOR, IMAGE, START, AT, "size"}
-_KNOWN = {*ImagesParameters.__struct_fields__, IMAGE, START, AT}
+# The facet that shows all its values, and the text that they contain. A field of a form hides the
+# property of the form with the same name, so the second is not `contains`.
+FACET, CONTAINS = "facet", "find"
+_KNOWN = {*ImagesParameters.__struct_fields__, IMAGE, START, AT, FACET, CONTAINS}
 # The filters of a form, encoded as a query string: a form changes line breaks, HTML drops U+0000.
 PACKED = "filters"
 _CHANGED_BY_A_FORM = re.compile(r"[\r\n\0]")
@@ -66,13 +68,6 @@ class Chip(msgspec.Struct, frozen=True):
     label: str
     text: str
     href: str
-
-
-class Facet(msgspec.Struct, frozen=True):
-    """The most frequent values of a field; each adds a filter or removes it."""
-
-    label: str
-    links: list[Link]
 
 
 def pairs_in(query: str) -> Pairs:
@@ -125,19 +120,6 @@ def same_value_href(name: str, value: str) -> str | None:
     return href([(name, value)]) if _can_be_chosen(value) else None
 
 
-def facets(pairs: Pairs, found: SearchResult) -> Iterator[Facet]:
-    """The facets of a result; facets without links are left out."""
-    for label, counts, names in (
-        ("Tags", found.facets.tags, ("tag",)),
-        ("Type", found.facets.content_type, ("content_type",)),
-        ("Uploaded by", found.facets.uploaded_by, ("uploaded_by",)),
-        ("Year", found.facets.year, YEAR),
-    ):
-        choices = (_choice(pairs, names, one) for one in counts if _can_be_chosen(one.value))
-        if links := [link for link in choices if link is not None]:
-            yield Facet(label, links)
-
-
 def chips(pairs: Pairs) -> Iterator[Chip]:
     """The active filters."""
     filters = without(pairs, *NOT_FILTERS)
@@ -146,8 +128,9 @@ def chips(pairs: Pairs) -> Iterator[Chip]:
         yield Chip("Year", within[0][1], href(without(pairs, *YEAR)))
         filters = without(filters, *YEAR)
     for name, value in filters:
-        label = LABELS.get(name) or readable(name.removeprefix(ATTRIBUTE_PREFIX))
-        yield Chip(label, shown(value), href(pair for pair in pairs if pair != (name, value)))
+        yield Chip(
+            label_of(name), shown(value), href(pair for pair in pairs if pair != (name, value))
+        )
 
 
 def sorts(pairs: Pairs) -> list[Link]:
@@ -157,6 +140,11 @@ def sorts(pairs: Pairs) -> list[Link]:
         Link(text, href_with(pairs, SORT, value), current=value == now)
         for text, value in (("Best first", "relevance"), ("Newest first", "newest"))
     ]
+
+
+def label_of(name: str) -> str:
+    """The label of a parameter that filters."""
+    return LABELS.get(name) or readable(name.removeprefix(ATTRIBUTE_PREFIX))
 
 
 def readable(name: str) -> str:
@@ -176,21 +164,21 @@ def _can_be_chosen(value: str) -> bool:
     return 0 < len(value) <= LONGEST_CHOICE
 
 
-def _choice(pairs: Pairs, names: Sequence[str], one: FacetValue) -> Link | None:
+def choice(pairs: Pairs, names: Sequence[str], one: FacetValue) -> Link | None:
     """A link that adds the filter for this value, or removes it if it is active.
 
-    None if no more values are allowed, or if the address would be too long.
+    None if no more values are allowed, or if the value or the address is too long.
     """
+    if not _can_be_chosen(one.value):
+        return None
     these = [(name, one.value) for name in names]
     composed = {_composed(this) for this in these}
     if composed <= {_composed(pair) for pair in pairs}:
         back = href(pair for pair in pairs if _composed(pair) not in composed)
         return Link(shown(one.value), back, one.count, current=True)
-    # A search may have several tags, but only one year.
-    others = without(pairs, *names) if names == YEAR else pairs
-    if sum(name in names for name, _ in others) >= MOST_VALUES:
+    if sum(name in names for name, _ in pairs) >= MOST_VALUES:
         return None
-    narrower = href([*others, *these])
-    if len(narrower) > LONGEST_QUERY:
+    more = href([*pairs, *these])
+    if len(more) > LONGEST_QUERY:
         return None
-    return Link(shown(one.value), narrower, one.count)
+    return Link(shown(one.value), more, one.count)

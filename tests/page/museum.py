@@ -72,7 +72,8 @@ class Museum:
 
 def query_side(museum: Museum, settings: PageSettings = TATE) -> ASGIApp:
     """The query side of a museum over HTTP, as `lockstep up` serves it in a process."""
-    api = Api(lambda: museum.stores, Logger("museum", level="CRITICAL"), (), lambda: settings)
+    log = Logger("museum", level="CRITICAL")
+    api = Api(lambda: museum.stores, log, ["artist", "medium"], lambda: settings)
     one_at_a_time = threading.Lock()  # as a Lambda sandbox works
 
     def invoke(event: bytes, _request_id: str) -> Returned:

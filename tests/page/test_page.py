@@ -338,7 +338,7 @@ def _luminance(colour: str) -> float:
 
 def _tab_to(page: Page, selector: str) -> None:
     """Press Tab until something that matches has the focus."""
-    for _ in range(30):
+    for _ in range(80):
         page.keyboard.press("Tab")
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):
             return

@@ -17,7 +17,9 @@ from markupsafe import Markup
 from functions.search_images.colours import Palette, Theme, palette
 from functions.search_images.links import (
     AT,
+    CONTAINS,
     CURSOR,
+    FACET,
     IMAGE,
     START,
     TEXT,
@@ -29,10 +31,12 @@ from functions.search_images.links import (
 from functions.search_images.page.picture import Elsewhere, InBucket, ShownPicture, picture_at
 from functions.search_images.page_settings import NO_SETTINGS, TITLE, PageSettings
 
+# A new search begins without these.
+_OF_A_PAGE = (TEXT, CURSOR, START, IMAGE, AT, FACET, CONTAINS)
 _HERE = Path(__file__).parent
 # Each file has one subject. The order of the styles counts: a later rule wins.
-_STYLES = ("page", "header", "results", "picture", "filters", "record", "footer")
-_SCRIPTS = ("suggestions", "keys", "pictures", "copying")
+_STYLES = ("page", "header", "results", "picture", "filters", "help", "record", "footer")
+_SCRIPTS = ("suggestions", "keys", "filters", "pictures", "copying")
 # The accent in style/page.css, for the icon.
 _ACCENT = "#175e5b"
 # A description is shown under a shared link, which has little room.
@@ -88,7 +92,7 @@ class Site:
             title=title,
             about=about,
             # The form keeps the filters for a new search.
-            kept=form_fields(without(pairs, TEXT, CURSOR, START, IMAGE, AT)),
+            kept=form_fields(without(pairs, *_OF_A_PAGE)),
             site=self.title,
             own_title=self.title != TITLE,
             logo=self._logo,

@@ -8,6 +8,7 @@ import msgspec
 from markupsafe import Markup, escape
 from msgspec import UnsetType
 
+from functions.search_images.facets import FacetValues
 from functions.search_images.highlight import EMPHASIS
 from functions.search_images.links import (
     AT,
@@ -20,7 +21,6 @@ from functions.search_images.links import (
     Link,
     Pairs,
     chips,
-    facets,
     href,
     href_with,
     readable,
@@ -28,6 +28,7 @@ from functions.search_images.links import (
     without,
 )
 from functions.search_images.page.downloads import downloads_of
+from functions.search_images.page.filters import OpenFacet, panel
 from functions.search_images.page.paging import LAST_START, PAGE_SIZE, paging
 from functions.search_images.page.rendering import PLAIN, Site, query_text, shortly
 from functions.search_images.search import Hit, SearchResult
@@ -63,7 +64,14 @@ class Card(msgspec.Struct, frozen=True):
 
 
 def results_page(
-    pairs: Pairs, found: SearchResult, start: int = 1, size: int = PAGE_SIZE, site: Site = PLAIN
+    pairs: Pairs,
+    found: SearchResult,
+    start: int = 1,
+    size: int = PAGE_SIZE,
+    site: Site = PLAIN,
+    *,
+    opened: OpenFacet | None = None,
+    values: FacetValues | None = None,
 ) -> str:
     """The page with the results of a search.
 
@@ -73,9 +81,12 @@ def results_page(
         start: the number of its first hit. With a cursor, it has no meaning.
         size: the size of a page.
         site: the frame of the page.
+        opened: the facet that shows all its values.
+        values: these values.
     """
     text = query_text(pairs)
     here = without(pairs, CURSOR, START, AT)
+    filters = list(chips(here))
     pages = paging(pairs, found, start, size)
     meant = found.did_you_mean
     named = site.titled(text) if text else site.title
@@ -93,8 +104,8 @@ def results_page(
             _card(_record_pairs(pairs, None if pages.first is None else pages.first + at), hit)
             for at, hit in enumerate(found.hits)
         ],
-        facets=list(facets(here, found)),
-        chips=list(chips(here)),
+        panel=panel(here, found, len(filters), opened, values),
+        chips=filters,
         without_filters=href(pair for pair in here if pair[0] in NOT_FILTERS),
         sorts=sorts(here) if text else [],
         meant=None if meant is None else Link(meant, href_with(here, TEXT, meant)),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lockstep.local.mapping.template import function_named
 from lockstep.local.replica import TABLESTORE
 from lockstep.local.services import (
     ResourceNames,
@@ -13,7 +14,9 @@ from lockstep.local.services import (
     python_service,
     stack_of,
 )
-from lockstep.stack.stack import REPLICA_CONSUMER, LocalReplica
+from lockstep.stack.sam import env_vars
+from lockstep.stack.shipped import TEMPLATE, shipped
+from lockstep.stack.stack import REPLICA_CONSUMER, SEARCH, LocalReplica
 from shared.quarantine import CONSUMERS
 from tests.unit.operator.command import assert_one_line, lockstep
 
@@ -74,3 +77,30 @@ def test_a_replica_needs_the_sdk_and_one_line_says_so(
 def test_a_replica_of_another_store_is_refused(tmp_path: Path) -> None:
     result = lockstep("up", "--replicate-to", "elsewhere", "--state", tmp_path)
     assert_one_line(result, "--replicate-to", "tablestore")
+
+
+def test_the_attributes_that_are_facets_are_of_the_stack(tmp_path: Path) -> None:
+    names = ["kinesis", "dynamodb", "opensearch", "s3"]
+    services = {
+        name: python_service(name, tmp_path, ["m"], port=at) for at, name in enumerate(names, 1)
+    }
+    found = stack_of(tmp_path, ResourceNames(search_facets=("artist", "medium")), services)
+    function = function_named(shipped(TEMPLATE), SEARCH, found)
+    assert function.environment["SEARCH_FACETS"] == "artist,medium"
+    assert env_vars(found)["SearchImages"]["SEARCH_FACETS"] == "artist,medium"
+    without = stack_of(tmp_path, ResourceNames(), services)
+    assert "SEARCH_FACETS" not in function_named(shipped(TEMPLATE), SEARCH, without).environment
+
+
+@pytest.mark.parametrize(
+    ("facets", "said"),
+    [
+        (["1st"], "1st: a name is a letter, then letters, digits, _ and -"),
+        ([f"a{at}" for at in range(11)], "11 attributes, at most 10"),
+    ],
+)
+def test_a_facet_that_is_no_attribute_is_refused(
+    tmp_path: Path, facets: list[str], said: str
+) -> None:
+    words = [word for facet in facets for word in ("--facet", facet)]
+    assert_one_line(lockstep("up", *words, "--state", tmp_path), "--facet", said)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.search_images.facets import Facets
+from functions.search_images.facets import Facets, FacetValue
 from functions.search_images.search import Hit, SearchResult
 from lockstep.commands.search import show_search
 from lockstep.console.terminal import cut, highlighted, print_json, print_table, print_value
@@ -195,6 +195,24 @@ def test_a_table_that_is_piped_keeps_a_text_without_blanks_whole(
     print_table(["field", "table"], [["name", long]])
     _, *rows = capsys.readouterr().out.splitlines()
     assert [row.split() for row in rows] == [["name", long]]
+
+
+def test_facets_have_the_names_that_a_filter_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    facets = Facets(
+        [FacetValue("river", 12)],
+        [],
+        [],
+        [FacetValue("1905", 1), FacetValue("1979", 3)],
+        {"artist": [FacetValue("Turner", 1_089)]},
+    )
+    show_search(SearchResult(0, [], facets, None, None), facets=True)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:-1]]
+    assert rows == [
+        ["tag", "river", "12"],
+        ["attr.artist", "Turner", "1,089"],
+        ["year", "1905", "1"],
+        ["year", "1979", "3"],
+    ]
 
 
 def test_a_search_shows_each_name_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:

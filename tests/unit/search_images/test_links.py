@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.search_images.facets import Facets, FacetValue
-from functions.search_images.links import LONGEST_CHOICE, LONGEST_QUERY, Pairs, pairs_in
+from functions.search_images.links import LONGEST_CHOICE, LONGEST_QUERY, YEAR, Pairs, pairs_in
 from functions.search_images.page.record import record_page
 from functions.search_images.page.results import results_page
 from functions.search_images.parameters import MOST_VALUES, images_request
@@ -37,6 +37,7 @@ class Read(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.hrefs: list[str] = []
+        self._form: dict[str, str] = {}
         self.hidden: list[tuple[str, str]] = []
         # https://html.spec.whatwg.org/multipage/parsing.html: line ends are normalized, and U+0000
         # in an attribute becomes U+FFFD.
@@ -46,7 +47,10 @@ class Read(HTMLParser):
         has = {name: value or "" for name, value in attrs}
         if tag == "a" and has["href"].startswith("?"):
             self.hrefs.append(has["href"])
-        if tag == "input" and has.get("type") == "hidden":
+        if tag == "form":
+            self._form = has
+        of_search = self._form.get("role") == "search"
+        if tag == "input" and has.get("type") == "hidden" and of_search:
             self.hidden.append((has["name"], has["value"]))
 
     def sent(self) -> str:
@@ -85,8 +89,15 @@ def test_each_facet_link_is_a_search_for_its_value(
         for value in values:
             if (name, value) not in here and len(value) <= LONGEST_CHOICE:
                 assert sorted([*here, (name, value)]) in reached
+    periods = [
+        (dict(sent)["taken_from"], dict(sent)["taken_to"])
+        for sent in reached
+        if {"taken_from", "taken_to"} <= dict(sent).keys()
+    ]
     for year in years:
-        assert sorted([*here, ("taken_from", year), ("taken_to", year)]) in reached
+        within = [one for one in periods if int(one[0]) <= int(year) <= int(one[1])]
+        assert len(within) == 1
+        assert sorted([*here, *zip(YEAR, within[0], strict=True)]) in reached
 
 
 @given(PAIRS)
