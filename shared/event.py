@@ -84,7 +84,7 @@ _NameOfAttribute = Annotated[str, Meta(extra_json_schema={"pattern": ATTRIBUTE_N
 EventType = Literal["image.uploaded", "image.updated", "image.deleted"]
 
 
-class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The metadata of an image. An event carries the whole image or none (state transfer)."""
 
     name: Name
@@ -103,7 +103,7 @@ class Image(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """What happened to one image. `image` is absent only in `image.deleted`."""
 
     type: EventType
@@ -173,18 +173,18 @@ def decode(data: bytes) -> Event:
         event = _decoder.decode(data)
         if _is_image_id(event.image_id) is None:
             raise _no_match(IMAGE_ID_PATTERN, "`$.image_id`")
-        if event.image is not UNSET:
-            check_names(event.image)
+        check_names(event.image)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _why_refused(data, error) from None
-    _check_offset("$.occurred_at", event.occurred_at)
+    if event.occurred_at.tzinfo is not UTC:
+        _check_offset("$.occurred_at", event.occurred_at)
     if event.type == "image.deleted":
         if event.image is not UNSET:
             raise InvalidEventError("schema", "$.image: not allowed in image.deleted: remove it")
     elif event.image is UNSET:
         raise InvalidEventError("schema", f"$.image: missing in {event.type}: send the whole image")
     else:
-        if event.image.taken_at is not UNSET:
+        if event.image.taken_at is not UNSET and event.image.taken_at.tzinfo is not UTC:
             _check_offset("$.image.taken_at", event.image.taken_at)
         if len(data) > MAX_VALUE_BYTES:  # a decoded text is never longer than its JSON
             _check_lengths(event.image)
@@ -208,14 +208,16 @@ _is_image_id = re.compile(IMAGE_ID_PATTERN).match
 _is_attribute_name = re.compile(ATTRIBUTE_NAME_PATTERN).match
 
 
-def check_names(image: Image) -> None:
+def check_names(image: Image | UnsetType) -> None:
     """Check the names of the attributes, which the type does not.
 
     Raises:
         msgspec.ValidationError: one of them does not have the form of a name.
     """
+    if image is UNSET:
+        return
     attributes = image.attributes
-    if attributes is UNSET or attributes.keys() <= _known_names:
+    if attributes is UNSET or _known_names.issuperset(attributes):
         return
     for name in attributes:
         if _is_attribute_name(name) is None:
@@ -231,7 +233,7 @@ def _no_match(pattern: str, where: str) -> msgspec.ValidationError:
 
 
 def _check_offset(where: str, time: datetime) -> None:
-    if time.tzinfo is not UTC and abs(time.utcoffset() or timedelta()) > MAX_OFFSET:
+    if abs(time.utcoffset() or timedelta()) > MAX_OFFSET:
         detail = f"{where}: the offset {time:%:z} is more than 18:00: write the time in UTC"
         raise InvalidEventError("schema", detail)
 

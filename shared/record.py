@@ -63,15 +63,38 @@ def event_in(record: Record) -> Event:
     Raises:
         InvalidEventError: the record can never be applied; says why.
     """
-    found = event.decode(record.data)
-    if found.image_id != record.partition_key:
-        detail = f"partition key {record.partition_key!r}: must be the image id, {found.image_id!r}"
+    return event_of(record.data, record.partition_key, record.arrived_at)
+
+
+def event_of(data: bytes, partition_key: str, arrived_at: int) -> Event:
+    """Decode the event in the data of a record; see `event_in`.
+
+    Args:
+        data: the data.
+        partition_key: must be the image ID.
+        arrived_at: when the record arrived, in milliseconds since 1970.
+
+    Raises:
+        InvalidEventError: the record can never be applied; says why.
+    """
+    found = event.decode(data)
+    if found.image_id != partition_key:
+        detail = f"partition key {partition_key!r}: must be the image id, {found.image_id!r}"
         raise InvalidEventError("partition_key", detail)
-    latest = record.arrived_at * 1000 + MAX_AHEAD_US
-    if found.version > latest:
+    check_version(found.version, arrived_at)
+    return found
+
+
+def check_version(version: int, arrived_at: int) -> None:
+    """Check that a version is at most a day ahead of the arrival, in milliseconds since 1970.
+
+    Raises:
+        InvalidEventError: it is further ahead.
+    """
+    latest = arrived_at * 1000 + MAX_AHEAD_US
+    if version > latest:
         detail = (
-            f"$.version: {found.version} is more than a day after the record's arrival: "
+            f"$.version: {version} is more than a day after the record's arrival: "
             f"set microseconds since 1970, at most {latest}"
         )
         raise InvalidEventError("version_ahead", detail)
-    return found

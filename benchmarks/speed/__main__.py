@@ -21,6 +21,7 @@ from benchmarks import audit, cold_start, decoding
 from benchmarks.speed import growth, pieces
 from benchmarks.speed.consumers import PROGRAMS as CONSUMERS
 from benchmarks.speed.counting import ROOT, Count, counted, has_valgrind, run, valgrind_version
+from benchmarks.speed.producers import OF_FILES
 from benchmarks.speed.producers import PROGRAMS as PRODUCERS
 from benchmarks.speed.programs import (
     ASYNC_KINESIS,
@@ -75,6 +76,8 @@ def producer() -> Iterator[Row]:
     }
     goals = (Goal("cheaper", 1.5, "plain loop"), Goal("cheaper", 4, "async-kinesis"))
     yield row("producer", "instructions an event", found["producer"], references, goals)
+    ours, plain = (counts["put"] for counts in producer_counts([*OF_FILES]).values())
+    yield row("lockstep put FILE", "instructions an event", ours, {"plain loop of a file": plain})
 
 
 def starts() -> Iterator[Row]:
@@ -192,7 +195,8 @@ stubs in another process, which answer at once.
   error, and writes neither logs nor metrics.
 - **helpers.bulk**: the function of opensearch-py, with versions. It neither validates nor computes
   digests.
-- **plain loop**: PutRecords of 500 records, without a look at the answers.
+- **plain loop**: PutRecords of 500 records, without a look at the answers. That of a file takes
+  the partition key from each line by `json`, and sends the line as it is.
 """
 
 

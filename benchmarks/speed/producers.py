@@ -1,4 +1,4 @@
-"""The programs that are compared as producers: they put events onto a stream.
+"""The programs that are compared as producers: they put events, or a file of them, onto a stream.
 
     python -m benchmarks.speed.producers NAME EVENTS SEGMENTS
 
@@ -8,6 +8,7 @@ async-kinesis runs in an environment of its own (`make .tools/async-kinesis.done
 
 import asyncio
 import itertools
+import json
 import logging
 import os
 import sys
@@ -26,6 +27,7 @@ WARM_UP = 1_000
 UNLIMITED = 1_000_000
 
 type Put = Callable[[Sequence[Event]], object]
+type PutFile = Callable[[Sequence[bytes]], object]
 
 
 def _client(**options: Any) -> Any:
@@ -38,11 +40,22 @@ def _client(**options: Any) -> Any:
 def ours() -> Put:
     """`Producer.put`, with a client as `lockstep put` makes it."""
     from doors.encoding import encode_once  # noqa: PLC0415
+    from lockstep.producing.answers import decode_results  # noqa: PLC0415
     from lockstep.producing.producer import Producer  # noqa: PLC0415
 
     client = _client(parameter_validation=False)
     encode_once(client, "PutRecords")
+    client.meta.events.register("before-parse.kinesis.PutRecords", decode_results)
     return Producer(client, STREAM).put
+
+
+def our_file() -> PutFile:
+    """The lines of a file, as `lockstep put` reads, checks and puts them."""
+    from lockstep.producing.producer import Stamp  # noqa: PLC0415
+    from lockstep.producing.sources import read_ahead, read_checked  # noqa: PLC0415
+
+    put: Any = ours()
+    return lambda lines: put(read_ahead(read_checked(lines, Stamp())))
 
 
 def plain() -> Put:
@@ -52,6 +65,20 @@ def plain() -> Put:
     def put(given: Sequence[Event]) -> None:
         for some in itertools.batched(given, 500):
             records = [{"Data": encode(one), "PartitionKey": one.image_id} for one in some]
+            client.put_records(StreamName=STREAM, Records=records)
+
+    return put
+
+
+def plain_file() -> PutFile:
+    """PutRecords in a loop, of lines that are decoded for their partition key."""
+    client = _client()
+
+    def put(lines: Sequence[bytes]) -> None:
+        for some in itertools.batched(lines, 500):
+            records = [
+                {"Data": line, "PartitionKey": json.loads(line)["image_id"]} for line in some
+            ]
             client.put_records(StreamName=STREAM, Records=records)
 
     return put
@@ -84,14 +111,23 @@ PROGRAMS: Mapping[str, Callable[[], Put]] = {
     "producer, plain loop": plain,
     "producer, async-kinesis": async_kinesis,
 }
+OF_FILES: Mapping[str, Callable[[], PutFile]] = {
+    "producer of a file": our_file,
+    "producer of a file, plain loop": plain_file,
+}
 
 
 def main() -> None:
     """Put the events, and write the segment."""
     name, work, to = sys.argv[1:]
-    put = PROGRAMS[name]()
     lines = Path(work).read_bytes().splitlines()
-    given = [msgspec.json.decode(line, type=Event) for line in lines]
+    given: Sequence[Any] = lines
+    put: Callable[[Sequence[Any]], object]
+    if name in OF_FILES:
+        put = OF_FILES[name]()
+    else:
+        put = PROGRAMS[name]()
+        given = [msgspec.json.decode(one, type=Event) for one in lines]
     put(given[:WARM_UP])
     measured = given[WARM_UP:]
     segments = [segment("put", len(measured), lambda: put(measured))]

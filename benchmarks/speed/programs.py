@@ -56,7 +56,12 @@ def stores() -> Iterator[tuple[Mapping[str, str], Mapping[str, Stored]]]:
         }
         yield (
             environment,
-            {"writer": table.stored, "indexer": index.stored, "producer": stream.stored},
+            {
+                "writer": table.stored,
+                "indexer": index.stored,
+                "producer": stream.stored,
+                "producer of a file": stream.stored,
+            },
         )
 
 

@@ -19,7 +19,7 @@ from lockstep.commands.up import index_from_option, start_in_background
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.local.up import down
 from lockstep.producing.producer import Stamp
-from lockstep.producing.sources import read_events
+from lockstep.producing.sources import read_checked
 from lockstep.source_files.converters import load_mapping
 from lockstep.source_files.records import lines
 from lockstep.stack import demo
@@ -68,7 +68,7 @@ def demo_command(data: BinaryIO, index_from: str, *, as_json: bool) -> None:
                 dies_with_us=True,
             )
             said.append("real OpenSearch, DynamoDB Local, S3 and Kinesis endpoints, both functions")
-        events = read_events(lines(data), Stamp(), load_mapping("tate"))
+        events = read_checked(lines(data), Stamp(), load_mapping("tate"))
         found = demo.run(Clients(stack), events, steps)
     if as_json:
         print_json(found)

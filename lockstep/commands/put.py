@@ -24,8 +24,9 @@ from lockstep.commands.options import examples, json_option
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
+from lockstep.producing.checked import CheckedEvent
 from lockstep.producing.producer import Pause, PutProgress, Stamp
-from lockstep.producing.sources import BadLine, read_ahead, read_events
+from lockstep.producing.sources import BadLine, read_ahead, read_checked
 from lockstep.source_files.converters import load_mapping
 from lockstep.source_files.records import records
 from lockstep.source_files.text import not_opened
@@ -102,14 +103,15 @@ def put_command(
     late = _LateEvents(clients.clock.now)
     images = False
 
-    def events() -> Iterator[Event | Pause]:
+    def events() -> Iterator[CheckedEvent | Pause]:
         nonlocal images
-        for read in read_ahead(read_events(found.found, Stamp(clients.clock.now), converter)):
+        for read in read_ahead(read_checked(found.found, Stamp(clients.clock.now), converter)):
             if isinstance(read, BadLine):
                 refused.add(f"{found.unit} {read.line}", read)
                 images |= "required field `type`" in read.detail
                 continue
-            late.note(read)
+            if isinstance(read, CheckedEvent):
+                late.note(read.event)
             yield read
 
     put = 0
@@ -154,10 +156,10 @@ class _LateEvents:
         self._first = ""
         self._now = now
 
-    def note(self, read: Event | Pause) -> None:
+    def note(self, read: Event) -> None:
         """Count the event if it is late now."""
         now_ms = round(self._now() * 1000)
-        if isinstance(read, Event) and is_late(read.version, read.occurred_at, now_ms):
+        if is_late(read.version, read.occurred_at, now_ms):
             self.count += 1
             self._first = self._first or read.image_id
 

@@ -16,7 +16,7 @@ from lockstep.console.errors import UserError
 from lockstep.images.events import StreamEvents, shown
 from lockstep.images.held import HeldImage
 from lockstep.images.outcomes import ChangedImage, Planned, judge, others_in, own_in, version_of
-from lockstep.producing.producer import outgoing
+from lockstep.producing.checked import outgoing
 from lockstep.stores.readers import StoreUnreadableError
 from shared.clock import Clock
 from shared.event import Event, InvalidEventError

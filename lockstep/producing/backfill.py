@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 from msgspec import UNSET
 
+from lockstep.producing.checked import CheckedEvent
 from lockstep.producing.producer import Stamp
-from lockstep.producing.sources import BadLine, Converter, filled, read_events
+from lockstep.producing.sources import BadLine, Converter, filled, read_checked
 from lockstep.source_files.records import records
 from lockstep.source_files.text import SourceError, not_opened
 from lockstep.source_files.unreadable import UnreadableRecord
@@ -170,7 +171,7 @@ class Backfill:
     def __init__(
         self,
         table: EntryLookup,
-        put: Callable[[Iterable[Event]], object],
+        put: Callable[[Iterable[CheckedEvent]], object],
         *,
         stamp: Stamp,
         now: Callable[[], float],
@@ -244,16 +245,16 @@ class Backfill:
 
     def _images(self, source: RecordSource, numbered: "_Numbered") -> Iterator["_Read"]:
         """Yield the images; report every other line."""
-        for read in read_events(numbered, self._stamp, self._converter):
+        for read in read_checked(numbered, self._stamp, self._converter):
             if isinstance(read, BadLine):
                 self._refuse(source, numbered.line, numbered.text, read.reason, read.detail)
-            elif read.type == "image.deleted":
+            elif read.event.type == "image.deleted":
                 detail = "image.deleted is not an image: use `lockstep put` for deletions"
                 self._refuse(source, numbered.line, numbered.text, "schema", detail)
             else:
                 yield _Read(numbered.line, numbered.text, read)
 
-    def _chosen(self, source: RecordSource, some: Sequence["_Read"]) -> Iterator[Event]:
+    def _chosen(self, source: RecordSource, some: Sequence["_Read"]) -> Iterator[CheckedEvent]:
         """Choose the images to put."""
         stored = self._table.lookup(list(dict.fromkeys(one.event.image_id for one in some)))
         for one in some:
@@ -266,7 +267,7 @@ class Backfill:
                 continue
             self._fates[fate] += 1
             if fate in {"new", "replaced"}:
-                yield one.event
+                yield one.checked
 
     def _fate(self, event: Event, stored: Entry | None) -> Fate:
         if stored is None or stored.expired(self._now()):
@@ -317,7 +318,12 @@ class _Read(msgspec.Struct, frozen=True):
 
     line: int
     text: bytes
-    event: Event
+    checked: CheckedEvent
+
+    @property
+    def event(self) -> Event:
+        """The upload of the image."""
+        return self.checked.event
 
 
 class _Numbered:
@@ -348,8 +354,11 @@ class _Completing:
     def convert(self, line: bytes) -> bytes:
         """See `Converter.convert`."""
         whole = line if self._mapping is None else self._mapping.convert(line)
-        at = dt.datetime.fromtimestamp(self._now(), dt.UTC)
-        return filled(whole, type=b'"image.uploaded"', occurred_at=msgspec.json.encode(at))
+        return filled(
+            whole,
+            type=lambda: b'"image.uploaded"',
+            occurred_at=lambda: msgspec.json.encode(dt.datetime.fromtimestamp(self._now(), dt.UTC)),
+        )
 
     def origin(self, finding: str, line: bytes) -> str | None:
         """See `Converter.origin`."""

@@ -28,7 +28,7 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 3.0
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """An encoded event to be sent; its image ID is the partition key."""
 
     image_id: str
@@ -115,11 +115,13 @@ class Outbox:
     def add(self, record: Outgoing) -> None:
         """Queue a record after the older ones of its image."""
         self._held += 1
-        self._held_bytes += record.size
+        size = record.size
+        self._held_bytes += size
         older = self._images.get(record.image_id)
         if older is None:
-            self._images[record.image_id] = deque([record])
-            self._make_ready(record)
+            self._images[record.image_id] = deque((record,))
+            self._ready.append(record.image_id)
+            self._ready_bytes += size
         else:
             older.append(record)
 
@@ -148,11 +150,12 @@ class Outbox:
         room = self._room
         while self._ready and len(request) < MAX_REQUEST_RECORDS:
             record = self._images[self._ready[0]][0]
-            if request and record.size > room:
+            size = record.size
+            if request and size > room:
                 break
             self._ready.popleft()
-            self._ready_bytes -= record.size
-            room -= record.size
+            self._ready_bytes -= size
+            room -= size
             sends = self._sends.get(record.image_id, 0)
             self._sends[record.image_id] = sends + 1
             self._resent += sends > 0

@@ -18,13 +18,12 @@ from botocore.parsers import ResponseParserError
 from doors.aws_timeouts import timed_out
 from doors.clock import SYSTEM_CLOCK
 from lockstep.console.errors import UserError
-from lockstep.producing.outbox import Accepted, Answer, Bounds, Deferred, Outbox, Outgoing
-from lockstep.producing.times import with_written_times
+from lockstep.producing.answers import results
+from lockstep.producing.checked import CheckedEvent, outgoing
+from lockstep.producing.outbox import Bounds, Deferred, Outbox, Outgoing
 from shared import event
 from shared.clock import Clock
 from shared.event import Event
-from shared.record import Record, event_in
-from shared.refusal import lone_surrogate
 from shared.stamps import stamp_at
 
 if TYPE_CHECKING:
@@ -191,13 +190,13 @@ class Producer:
         self._patience = patience
         self._on_progress = on_progress
 
-    def put(self, events: Iterable[Event | Outgoing | Pause]) -> PutReport:
+    def put(self, events: Iterable[Event | CheckedEvent | Outgoing | Pause]) -> PutReport:
         """Put all events; return when the stream has accepted every one.
 
         An `Outgoing` is sent byte for byte. Each event is validated before it is sent, by the rules
-        of the consumers. Events are read only while there is room for them, so `events` may be
-        endless. When the source raises, or an event is invalid, the events before it are put first;
-        then that error is raised.
+        of the consumers; a `CheckedEvent` already is. Events are read only while there is room for
+        them, so `events` may be endless. When the source raises, or an event is invalid, the events
+        before it are put first; then that error is raised.
 
         Raises:
             StreamRefusedError: a retry cannot succeed.
@@ -239,7 +238,7 @@ class _Put:
             0.0  # seconds of sending and pausing since the last accepted record
         )
 
-    def run(self, source: Iterator[Event | Outgoing | Pause]) -> PutReport:
+    def run(self, source: Iterator[Event | CheckedEvent | Outgoing | Pause]) -> PutReport:
         ended: Exception | None = None
         while ended is None or self._outbox.held:
             if ended is None:
@@ -250,15 +249,14 @@ class _Put:
             raise ended
         return self._report()
 
-    def _read(self, source: Iterator[Event | Outgoing | Pause]) -> Exception | None:
+    def _read(self, source: Iterator[Event | CheckedEvent | Outgoing | Pause]) -> Exception | None:
         """Fill the outbox; return the exception that ended the source, None if it did not end."""
         while self._outbox.wants_more:
             try:
-                match next(source):
-                    case Pause():
-                        return None
-                    case read:
-                        self._outbox.add(outgoing(read, self._clock.now()))
+                read = next(source)
+                if isinstance(read, Pause):
+                    return None
+                self._outbox.add(outgoing(read, self._clock.now()))
             except Exception as error:  # noqa: BLE001 - `run` raises it
                 return error
         return None
@@ -285,7 +283,7 @@ class _Put:
     def _ask(self, request: Sequence[Outgoing]) -> tuple[int, str | None]:
         """Call PutRecords; return how many records were accepted, and why others were not."""
         try:
-            answers = _answers(
+            answers = results(
                 self._client.put_records(
                     StreamName=self._stream,
                     Records=[{"Data": one.data, "PartitionKey": one.image_id} for one in request],
@@ -322,69 +320,6 @@ class _Put:
 
     def _not_put(self) -> tuple[Event, ...]:
         return tuple(event.decode(one.data) for one in self._outbox.unsettled())
-
-
-def outgoing(one: Event | Outgoing, unix: float) -> Outgoing:
-    """Encode an event for the stream; an `Outgoing` stays as it is.
-
-    Args:
-        one: the event.
-        unix: the time of sending, in seconds since 1970.
-
-    Raises:
-        InvalidEventError: the consumers would refuse the event.
-    """
-    ready = one if isinstance(one, Outgoing) else Outgoing(one.image_id, _encoded(one))
-    record = Record(
-        stream="",
-        shard_id="",
-        sequence_number="",
-        partition_key=ready.image_id,
-        arrived_at=int(unix * 1000),
-        data=ready.data,
-    )
-    event_in(record)
-    return ready
-
-
-def _encoded(one: Event) -> bytes:
-    try:
-        return event.encode(with_written_times(one))
-    except UnicodeEncodeError:
-        raise lone_surrogate() from None
-
-
-class _RecordResult(msgspec.Struct, rename="pascal"):
-    """The result of one record of PutRecords: accepted if it has a sequence number."""
-
-    sequence_number: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-
-
-class _PutRecordsResponse(msgspec.Struct, rename="pascal"):
-    records: list[_RecordResult]
-
-
-_ACCEPTED = Accepted()
-
-
-def _answers(response: Mapping[str, Any], *, expected: int) -> Sequence[Answer]:
-    """Return the result of each record, in the order of the request.
-
-    Raises:
-        msgspec.ValidationError: this is not a response to this request; no result is known.
-    """
-    entries = msgspec.convert(response, _PutRecordsResponse).records
-    if len(entries) != expected:
-        message = f"{len(entries)} results for {expected} records"
-        raise msgspec.ValidationError(message)
-    return [
-        _ACCEPTED
-        if one.sequence_number is not None and one.error_code is None
-        else Deferred(f"{one.error_code}: {one.error_message}")
-        for one in entries
-    ]
 
 
 def _is_transient(error: botocore.ClientError) -> bool:

@@ -3,13 +3,14 @@
 import contextlib
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from lockstep.producing.producer import PAUSE, Pause, Stamp, outgoing
+from lockstep.producing.checked import CheckedEvent, checked
+from lockstep.producing.producer import PAUSE, Pause, Stamp
 from lockstep.source_files.unreadable import MAX_LINE_BYTES, UnreadableRecord
 from shared import event
 from shared.event import Event, InvalidEventError, Reason
@@ -58,10 +59,18 @@ class Converter(Protocol):
 def read_events(
     numbered: Iterable[bytes | UnreadableRecord], stamp: Stamp, converter: Converter | None = None
 ) -> Iterator[Event | BadLine]:
-    """Yield the event in each line, or why the line is not valid. Blank lines are skipped.
+    """Yield the event in each line, or why the line is not valid; see `read_checked`."""
+    for read in read_checked(numbered, stamp, converter):
+        yield read.event if isinstance(read, CheckedEvent) else read
 
-    A missing `version` or `occurred_at` is stamped. An event is validated in the form in which it
-    is sent.
+
+def read_checked(
+    numbered: Iterable[bytes | UnreadableRecord], stamp: Stamp, converter: Converter | None = None
+) -> Iterator[CheckedEvent | BadLine]:
+    """Yield the event in each line, ready for `Producer.put`, or why the line is not valid.
+
+    Blank lines are skipped. A missing `version` or `occurred_at` is stamped. An event is validated
+    in the form in which it is sent.
 
     Args:
         numbered: the lines, starting with line 1; or records, each on one line.
@@ -80,8 +89,7 @@ def read_events(
                 detail = f"more than {MAX_LINE_BYTES} bytes in one line: write one event per line"
                 raise InvalidEventError("too_large", detail)  # noqa: TRY301 - one place reports bad lines
             whole = text if converter is None else converter.convert(text)
-            read = event.decode(_stamped(whole, stamp))
-            outgoing(read, stamp.unix())
+            read = checked(event.decode(_stamped(whole, stamp)), stamp.unix())
         except InvalidEventError as invalid:
             origin = None if converter is None else converter.origin(invalid.detail, text)
             named = "" if origin is None else f" (field `{origin}` of the record)"
@@ -150,8 +158,8 @@ class _Fillable(msgspec.Struct):
 _fillable = msgspec.json.Decoder(_Fillable)
 
 
-def filled(line: bytes, **values: bytes) -> bytes:
-    """Add the given fields that the line lacks; the values are JSON.
+def filled(line: bytes, **values: Callable[[], bytes]) -> bytes:
+    """Add the given fields that the line lacks; only their values, which are JSON, are made.
 
     Every other byte of the line stays unchanged, so an invalid line stays invalid.
     """
@@ -160,7 +168,7 @@ def filled(line: bytes, **values: bytes) -> bytes:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return line  # the validator says what is wrong
     missing = [
-        b'"%b":%b' % (name.encode(), value)
+        b'"%b":%b' % (name.encode(), value())
         for name, value in values.items()
         if getattr(found, name) is UNSET
     ]
@@ -173,4 +181,8 @@ def filled(line: bytes, **values: bytes) -> bytes:
 
 def _stamped(line: bytes, stamp: Stamp) -> bytes:
     version = stamp()
-    return filled(line, version=b"%d" % version, occurred_at=msgspec.json.encode(time_of(version)))
+    return filled(
+        line,
+        version=lambda: b"%d" % version,
+        occurred_at=lambda: msgspec.json.encode(time_of(version)),
+    )

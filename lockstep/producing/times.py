@@ -19,6 +19,11 @@ def with_written_times(one: Event) -> Event:
     Raises:
         InvalidEventError: UTC has no such time: its year would be 0 or 10000.
     """
+    image = one.image
+    if one.occurred_at.tzinfo is dt.UTC and (
+        image is UNSET or image.taken_at is UNSET or image.taken_at.tzinfo is dt.UTC
+    ):
+        return one  # nearly every event
     occurred_at = _written_time("$.occurred_at", one.occurred_at)
     if occurred_at is not one.occurred_at:
         one = msgspec.structs.replace(one, occurred_at=occurred_at)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from lockstep.console.errors import UserError
-from lockstep.producing.producer import outgoing
+from lockstep.producing.checked import outgoing
 from lockstep.quarantine.cases import ONLY_STORED, Case, NeedsChoice, TooOld
 from lockstep.quarantine.readable import readable_fields, version_in
 from lockstep.stores.contents import Content, ContentReader, content_of

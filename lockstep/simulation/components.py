@@ -16,9 +16,10 @@ from lockstep.audit.audit import Audit, audit, with_unread
 from lockstep.local.mapping.core import Shard
 from lockstep.local.mapping.failure import BucketDestination, Destination
 from lockstep.producing.backfill import Backfill, PastStamp
+from lockstep.producing.checked import CheckedEvent
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Producer, Stamp
-from lockstep.producing.sources import BadLine, read_events
+from lockstep.producing.sources import BadLine, read_checked
 from lockstep.quarantine.bucket import discarded_by_operators
 from lockstep.quarantine.cases import FoundCases
 from lockstep.quarantine.discarding import Discarder
@@ -61,7 +62,7 @@ STREAM_ARN = f"arn:aws:kinesis:us-east-1:000000000000:stream/{STREAM}"
 class Puts(Protocol):
     """The method of a producer that a history uses."""
 
-    def put(self, events: Iterable[Event | Outgoing]) -> object:
+    def put(self, events: Iterable[Event | CheckedEvent | Outgoing]) -> object:
         """Put all events onto the stream, or raise."""
         ...
 
@@ -95,7 +96,7 @@ class Components(msgspec.Struct, frozen=True):
     deliver: Callable[..., Delivery] = deliver
     envelope_of: Callable[..., Envelope] = envelope_of
     producer: Callable[..., Puts] = Producer
-    read: Callable[[Iterable[bytes], Stamp], Iterable[Event | BadLine]] = read_events
+    read: Callable[[Iterable[bytes], Stamp], Iterable[CheckedEvent | BadLine]] = read_checked
     stamp: Callable[[Callable[[], float]], Callable[[], int]] = Stamp
     shard: Callable[..., Shard] = Shard
     startable: Callable[..., list[str]] = startable

@@ -13,6 +13,7 @@ from lockstep.simulation.system import System
 from lockstep.simulation.violation import ViolationError
 
 if TYPE_CHECKING:
+    from lockstep.producing.checked import CheckedEvent
     from lockstep.producing.producer import Stamp
     from shared.event import Event, EventType
 
@@ -57,7 +58,7 @@ class Uploader:
         self._name = name
         self._clock = system.producers_clock(skew)
         self._stamps = Stamps(system.components.stamp(self._clock.now), self._clock.now)
-        self._waiting: list[Event] = []  # not known to be on the stream
+        self._waiting: list[Event | CheckedEvent] = []  # not known to be on the stream
         self.is_busy = False
 
     @property
@@ -104,7 +105,7 @@ class Uploader:
         finally:
             self.is_busy = False
 
-    def _read(self, image_id: str, kind: "EventType", image: Any) -> "Event":
+    def _read(self, image_id: str, kind: "EventType", image: Any) -> "CheckedEvent":
         """Make an event, and read its line as `lockstep put` does."""
         version, occurred_at = self._version(image_id), self._occurred_at()
         meant = Meaning(image_id, version or 0, kind, occurred_at or "", image)

@@ -65,17 +65,19 @@ class Clients:
 
     @cached_property
     def producing(self) -> "KinesisClient":
-        """The client of the stream that puts records: it encodes each request once.
+        """The client of the stream that puts records, for the producer, which retries.
 
-        It does not retry: the producer does.
+        It encodes each request once, and decodes the results fast.
         """
         from doors.encoding import encode_once
+        from lockstep.producing.answers import decode_results
 
         endpoint = self.stack.endpoints.kinesis
         config = _config(attempts=1, validates=False)
         with _MAKING_CLIENTS:
             client = self.session.client("kinesis", endpoint_url=endpoint, config=config)
         encode_once(client, "PutRecords")
+        client.meta.events.register("before-parse.kinesis.PutRecords", decode_results)
         return client
 
     @cached_property

@@ -8,13 +8,13 @@ import msgspec
 
 from functions.search_images.search import SearchResult
 from lockstep.console.errors import UserError
+from lockstep.producing.checked import CheckedEvent
 from lockstep.producing.sources import BadLine
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.audit import audit
 from lockstep.stack.use_cases.consumers import wait
 from lockstep.stack.use_cases.put import put
 from lockstep.stack.use_cases.search import search, search_request
-from shared.event import Event
 
 # Both words have a typo; the data has the Thames at Richmond Hill.
 QUERY = "richmnd tames"
@@ -62,7 +62,7 @@ class Steps:
         self._tell(name, self.seconds[name], " ".join(results))
 
 
-def run(clients: Clients, events: Iterable[Event | BadLine], steps: Steps) -> Demo:
+def run(clients: Clients, events: Iterable[CheckedEvent | BadLine], steps: Steps) -> Demo:
     """Put these events, wait for both consumers, audit, search.
 
     Raises:
@@ -97,7 +97,7 @@ def run(clients: Clients, events: Iterable[Event | BadLine], steps: Steps) -> De
     )
 
 
-def _only_events(lines: Iterable[Event | BadLine]) -> Iterator[Event]:
+def _only_events(lines: Iterable[CheckedEvent | BadLine]) -> Iterator[CheckedEvent]:
     for line in lines:
         if isinstance(line, BadLine):
             message = f"line {line.line}: {line.reason}: {line.detail}"

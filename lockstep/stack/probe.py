@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.console.errors import UserError
-from lockstep.producing.producer import outgoing
+from lockstep.producing.checked import outgoing
 from lockstep.stack.status import Probed
 from lockstep.stores.readers import LOOKUP, EntryLookup
 from lockstep.stream.kinesis import OpenShard

@@ -17,9 +17,10 @@ from msgspec import UNSET
 from functions.write_to_dynamodb.sink import ImageTable, _Statements
 from functions.write_to_es.document import Pair, document_from
 from functions.write_to_es.sink import ImageIndex, _operation_for
+from lockstep.producing.checked import CheckedEvent, checked, outgoing
 from lockstep.producing.outbox import Outgoing
-from lockstep.producing.producer import Producer, Stamp, _Put, outgoing
-from lockstep.producing.sources import BadLine, read_events
+from lockstep.producing.producer import Producer, Stamp, _Put
+from lockstep.producing.sources import BadLine, read_checked
 from lockstep.simulation.components import (
     INDEX,
     INDEX_SECONDS,
@@ -277,7 +278,7 @@ def zoned(data: bytes) -> bytes:
     return msgspec.json.encode(event)
 
 
-def outgoing_without_zone(one: Event | Outgoing, unix: float) -> Outgoing:
+def outgoing_without_zone(one: Event | CheckedEvent | Outgoing, unix: float) -> Outgoing:
     right = outgoing(one, unix)
     if isinstance(one, Outgoing):
         return right
@@ -304,12 +305,12 @@ def read_without_zone(record: Record) -> Change:
         return change_from(event_in(record), record)
 
 
-def time_of_reading(lines: Iterable[bytes], stamp: Stamp) -> Iterator[Event | BadLine]:
+def time_of_reading(lines: Iterable[bytes], stamp: Stamp) -> Iterator[CheckedEvent | BadLine]:
     """The reader replaces the time of the line."""
-    for one in read_events(lines, stamp):
-        if isinstance(one, Event):
+    for one in read_checked(lines, stamp):
+        if isinstance(one, CheckedEvent):
             now = dt.datetime.fromtimestamp(stamp.unix(), dt.UTC)
-            yield msgspec.structs.replace(one, occurred_at=now)
+            yield checked(msgspec.structs.replace(one.event, occurred_at=now), stamp.unix())
         else:
             yield one
 

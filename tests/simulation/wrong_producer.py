@@ -11,12 +11,13 @@ from botocore.exceptions import (
 )
 
 from lockstep.producing.backfill import Backfill, Fate
+from lockstep.producing.checked import CheckedEvent, outgoing
 from lockstep.producing.outbox import Answer, Deferred, Outbox, Outgoing
 from lockstep.producing.producer import Producer, Stamp, _Put
 from lockstep.simulation.components import Components
 from lockstep.stores.entry import Entry
 from shared.clock import Clock
-from shared.event import Event, encode
+from shared.event import Event
 from tests.simulation.rewired import rewired
 
 
@@ -52,14 +53,9 @@ class Resends:
     def __init__(self, client: Any, stream: str, *, clock: Clock) -> None:
         self._client, self._stream, self._clock = client, stream, clock
 
-    def put(self, events: Iterable[Event | Outgoing]) -> None:
-        records: Sequence[Any] = [
-            {
-                "PartitionKey": one.image_id,
-                "Data": one.data if isinstance(one, Outgoing) else encode(one),
-            }
-            for one in events
-        ]
+    def put(self, events: Iterable[Event | CheckedEvent | Outgoing]) -> None:
+        ready = [outgoing(one, self._clock.now()) for one in events]
+        records: Sequence[Any] = [{"PartitionKey": one.image_id, "Data": one.data} for one in ready]
         while records:
             try:
                 answer = self._client.put_records(StreamName=self._stream, Records=records)

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.producing.backfill import Backfill, Backfilled, Point, Source
+from lockstep.producing.checked import CheckedEvent
 from lockstep.producing.producer import PutError
 from lockstep.simulation.components import STREAM
 from lockstep.simulation.events import draw_image
@@ -20,7 +21,7 @@ from lockstep.simulation.operators.tools import Surroundings, Tools
 from lockstep.simulation.oracle import FIRST_STAMP, Meaning, time_of
 from lockstep.simulation.violation import ViolationError
 from lockstep.stores.readers import StoreUnreadableError
-from shared.event import Event, Image
+from shared.event import Image
 
 _NAME = "imported"
 _MOST_LINES = 4
@@ -99,7 +100,7 @@ class Imports:
         system, clock = self._system, self._tools.clock
         told = _Progress() if progress is None else progress
 
-        def put(events: Iterable[Event]) -> object:
+        def put(events: Iterable[CheckedEvent]) -> object:
             producer = system.components.producer(system.stream, STREAM, clock=clock)
             return producer.put(told.put(events))
 
@@ -243,10 +244,11 @@ class _Progress:
         """Save this point."""
         self.point = point
 
-    def put(self, events: Iterable[Event]) -> Iterator[Event]:
+    def put(self, events: Iterable[CheckedEvent]) -> Iterator[CheckedEvent]:
         """Note the names of the images."""
         for one in events:
-            self.given.append(str(one.image.name) if isinstance(one.image, Image) else "")
+            image = one.event.image
+            self.given.append(image.name if isinstance(image, Image) else "")
             yield one
 
 

@@ -13,6 +13,7 @@ from lockstep.producing.backfill import (
     Replaces,
     sources,
 )
+from lockstep.producing.checked import CheckedEvent
 from lockstep.producing.outbox import Outgoing
 from lockstep.producing.producer import Pause, Producer, PutProgress, PutReport, Stamp
 from lockstep.producing.sources import Converter
@@ -27,7 +28,7 @@ from shared.event import Event
 
 def put(
     clients: Clients,
-    events: Iterable[Event | Outgoing | Pause],
+    events: Iterable[Event | CheckedEvent | Outgoing | Pause],
     on_progress: Callable[[PutProgress], None] = lambda _: None,
     *,
     clock: Clock | None = None,

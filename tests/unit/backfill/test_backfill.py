@@ -19,6 +19,7 @@ from lockstep.producing.backfill import (
     RefusedLine,
     sources,
 )
+from lockstep.producing.checked import CheckedEvent
 from lockstep.producing.producer import Stamp
 from lockstep.simulation.fakes.s3 import S3
 from lockstep.source_files.converters import load_mapping
@@ -74,8 +75,8 @@ class Run:
         file.write_bytes(b"".join(lines))
         return self.backfill.run(sources(str(file), no_s3), after)
 
-    def _put(self, events: Iterable[Event]) -> None:
-        self.put.extend(events)
+    def _put(self, events: Iterable[CheckedEvent]) -> None:
+        self.put.extend(one.event for one in events)
 
     def _on_refused(self, one: RefusedLine, text: bytes) -> None:
         self.refused.append(one)

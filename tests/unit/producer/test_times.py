@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.write_to_es.document import change_in_document, document_from
-from lockstep.producing.producer import Stamp, outgoing
+from lockstep.producing.checked import outgoing
+from lockstep.producing.producer import Stamp
 from lockstep.producing.sources import BadLine, read_events
 from lockstep.source_files.records import records
 from shared.change import Put, change_from

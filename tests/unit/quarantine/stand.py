@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from functions.write_to_es.table_changes import TABLE_STREAM
+from lockstep.producing.checked import outgoing
 from lockstep.producing.outbox import Outgoing
-from lockstep.producing.producer import PutError, outgoing
+from lockstep.producing.producer import PutError
 from lockstep.quarantine.cases import Case, FoundCases, Wanted
 from lockstep.quarantine.direct_indexing import DirectIndexing
 from lockstep.quarantine.failure_documents import Fetched
