@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any, Literal, SupportsBytes, cast
 
 import msgspec
-from boto3.dynamodb.types import Binary, TypeDeserializer
 
 from functions.write_to_es.document import Head
 from lockstep.audit.compare import DifferenceKind, difference
@@ -159,24 +158,24 @@ def _differing(table: HeldImage | None, index: HeldImage | None) -> list[str]:
     return [name for name in names if name not in OWN_FIELDS and ours.get(name) != theirs.get(name)]
 
 
-_deserializer = TypeDeserializer()
 # What is shown of a malformed entry, if it is a text.
 _TEXTS = ("event_type", "occurred_at", "digest")
 
 
 def _readable_item(item: Mapping[str, Any]) -> _Readable:
     """What can be read of a malformed item."""
-    plain = {
-        name: _plain(_deserializer.deserialize(item[name]))
-        for name in (*_TEXTS, "image")
-        if name in item
-    }
+    from boto3.dynamodb.types import TypeDeserializer  # noqa: PLC0415 - slow; help needs no item
+
+    deserialize = TypeDeserializer().deserialize
+    plain = {name: _plain(deserialize(item[name])) for name in (*_TEXTS, "image") if name in item}
     image = plain.get("image", {})
     return _texts(plain), image if isinstance(image, dict) else {"image": image}
 
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it: numbers of DynamoDB are decimals, and its sets have no order."""
+    from boto3.dynamodb.types import Binary  # noqa: PLC0415 - as above
+
     match value:
         case dict():
             return {name: _plain(inner) for name, inner in value.items()}

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from boto3.dynamodb.types import TypeDeserializer
 
 from lockstep.stores.image_state import Intact, Malformed, state_of_document, state_of_item
 from shared.change import digest_of, expiry_of, flaw_in_tombstone
 from shared.event import MAX_VERSION
 from shared.shortened import shortened
+
+if TYPE_CHECKING:
+    from boto3.dynamodb.types import TypeDeserializer
 
 # What a reader requests of each store, unless it reads whole entries.
 FIELDS = ("image_id", "version", "deleted", "digest", "expires_at", "arrived_at")
@@ -58,12 +61,17 @@ class _Fields(msgspec.Struct, frozen=True):
     arrived_at: Moment = 0
 
 
-_deserializer = TypeDeserializer()
+@cache
+def _deserializer() -> "TypeDeserializer":
+    from boto3.dynamodb.types import TypeDeserializer  # noqa: PLC0415 - slow; help needs no item
+
+    return TypeDeserializer()
 
 
 def from_item(item: Mapping[str, Any]) -> Entry:
     """The entry in an item of the table, in DynamoDB's low-level form."""
-    fields = {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
+    deserialize = _deserializer().deserialize
+    fields = {name: _plain(deserialize(value)) for name, value in item.items()}
     return _entry(fields["image_id"], fields, checked_version=None)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lockstep.cli import COMMANDS
+
 PROGRAM = """
 import sys
 from lockstep.cli import main
@@ -50,3 +52,9 @@ def test_a_search_in_a_local_stack_imports_neither_boto3_nor_a_server(state: Pat
     found = loaded("search", "chapel", "--state", state)
     assert "opensearchpy" in found
     assert found.isdisjoint({"boto3", "starlette", "uvicorn", "lockstep.page.proxy"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_no_command_imports_boto3(command: str) -> None:
+    found = loaded(command, "--help")
+    assert found.isdisjoint({"boto3", "botocore.session", "botocore.client"})
