@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import audit, cold_start, decoding
-from benchmarks.speed import growth, pieces
+from benchmarks.speed import growth, month, pieces
 from benchmarks.speed.consumers import PROGRAMS as CONSUMERS
 from benchmarks.speed.counting import ROOT, Count, counted, has_valgrind, run, valgrind_version
 from benchmarks.speed.producers import OF_FILES
@@ -225,6 +225,8 @@ def main() -> None:
             print(f"measuring: {name}", file=sys.stderr, flush=True)
             rows += PARTS[name]()
     sections = [_ABOUT.format(size=585), versions(), table(rows)]
+    if "consumers" in given.only:
+        sections.append(month.section(sections[-1]))
     if "pieces" in given.only:
         print("measuring: pieces", file=sys.stderr, flush=True)
         sections += [_PIECES, pieces.table()]
