@@ -199,13 +199,17 @@ def _hits(asked: Mapping[str, Any]) -> Mapping[str, Any]:
     for word in words:
         entries.append({"text": word, "offset": at, "length": len(word), "options": []})
         at += len(word) + 1
-    buckets = [{"key": "landscape", "doc_count": 10}]
+    counted = {
+        "doc_count_error_upper_bound": 0,
+        "sum_other_doc_count": 0,
+        "buckets": [{"key": "landscape", "doc_count": 10}],
+    }
     return {
         "took": 1,
         "timed_out": False,
         "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
         "hits": {"total": {"value": 10, "relation": "eq"}, "max_score": 12.5, "hits": hits},
-        "aggregations": {name: {"buckets": buckets} for name in asked.get("aggs", {})},
+        "aggregations": dict.fromkeys(asked.get("aggs", {}), counted),
         "suggest": dict.fromkeys((asked.get("suggest", {}).keys() - {"text"}), entries),
     }
 
