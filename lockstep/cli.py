@@ -48,6 +48,7 @@ COMMANDS = {
         "tablestore:tablestore_group",
         "Load, compare and repair a replica in Table Store.",
     ),
+    "plan": ("plan:plan_command", "Say what a stack needs and costs, before it is deployed."),
     "simulate": ("simulate:simulate_command", "Test the rules on random histories with faults."),
 }
 

@@ -1,0 +1,1 @@
+"""What a stack needs and costs for a load, calculated before it is deployed."""
