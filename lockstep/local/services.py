@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import asdict
+
 from functions.search_images.page_settings import NO_SETTINGS, PageSettings
 from functions.write_to_es.settings import AS_MANY_AS_FIT, IndexSettings
 from lockstep.local.engines.class_archives import archive_classes
@@ -196,7 +198,7 @@ def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service])
         table_mapping=mapping_uuid(TABLE_CONSUMER, stream_arn(names.stream, names.region)),
         index_settings=IndexSettings(names.index_shards, AS_MANY_AS_FIT, REFRESH_INTERVAL),
         search_facets=names.search_facets,
-        page=names.page,
+        page=asdict(names.page),
         replica=LocalReplica(names.replica_table, names.replica_bucket)
         if TABLESTORE in at
         else None,

@@ -1,6 +1,6 @@
 """The environment file for `sam local invoke --env-vars`: built functions use this stack."""
 
-from functions.search_images.page_settings import NO_SETTINGS, variables
+from functions.search_images.page_settings import NO_SETTINGS, PageSettings, variables
 from lockstep.stack.local_replica import replica_environment
 from lockstep.stack.stack import Stack
 
@@ -22,7 +22,7 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
         "TABLE_CHANGES_STREAM": stack.changes_stream or None,
         "LIVE_ALIAS": stack.live,
         "SEARCH_FACETS": ",".join(stack.search_facets) or None,
-        **{name: value or None for name, value in variables(stack.page).items()},
+        **{name: value or None for name, value in variables(PageSettings(**stack.page)).items()},
         "AWS_ENDPOINT_URL_DYNAMODB": stack.endpoints.dynamodb,
         "AWS_ENDPOINT_URL_S3": stack.endpoints.s3,
     }

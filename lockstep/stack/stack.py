@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from functions.search_images.page_settings import NO_SETTINGS, PageSettings
 from functions.write_to_es.aliases import live_alias
 from functions.write_to_es.settings import IndexSettings
 from lockstep.console.errors import UserError
@@ -85,9 +84,9 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `log_groups` maps each consumer to its log group; a local stack, and stacks of earlier releases,
     have none. `log_hash_secret` is the ARN of the secret with which the logs hash the ids of
     images; empty: the logs have the ids. `search_facets` names the attributes that are facets of
-    the search. `page` is the search page of a local stack; a deployed one does not say it.
-    `replica` is the replica of a local stack; None if it has none. The replica of a
-    deployed stack is a stack of its own.
+    the search. `page` has the settings of the search page of a local stack, by the names of the
+    fields of `PageSettings`; a deployed stack does not say them. `replica` is the replica of a
+    local stack; None if it has none. The replica of a deployed stack is a stack of its own.
     """
 
     endpoints: Endpoints
@@ -110,7 +109,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_groups: dict[str, str] = {}
     log_hash_secret: str = ""
     search_facets: tuple[str, ...] = ()
-    page: PageSettings = NO_SETTINGS
+    page: dict[str, str] = {}
     replica: LocalReplica | None = None
 
     @property

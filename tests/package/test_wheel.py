@@ -90,7 +90,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def complete(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with every extra."""
-    return environment(tmp_path_factory.mktemp("complete"), wheel, "[export,local,tablestore]")
+    return environment(
+        tmp_path_factory.mktemp("complete"), wheel, "[export,local,pictures,tablestore]"
+    )
 
 
 @pytest.fixture(scope="module")

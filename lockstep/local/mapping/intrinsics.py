@@ -60,10 +60,10 @@ class Resolver:
             "IndexAlias": stack.index,
             "IndexFrom": stack.index_from,
             "SearchFacets": ",".join(stack.search_facets),
-            "PageTitle": stack.page.title,
-            "PageAccent": stack.page.accent,
-            "PageLogo": stack.page.logo,
-            "PictureHosts": stack.page.picture_hosts,
+            "PageTitle": stack.page.get("title", ""),
+            "PageAccent": stack.page.get("accent", ""),
+            "PageLogo": stack.page.get("logo", ""),
+            "PictureHosts": stack.page.get("picture_hosts", ""),
             **parameters,
         }
         self._parameters = {

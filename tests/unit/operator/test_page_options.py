@@ -56,7 +56,7 @@ def test_a_mistake_is_refused_before_anything_starts(words: list[str], said: str
 
 
 def test_the_function_of_a_local_stack_gets_the_page_of_the_stack() -> None:
-    page = PageSettings("Museum", picture_hosts="a.example")
+    page = {"title": "Museum", "picture_hosts": "a.example"}
     stack = Stack(
         endpoints=Endpoints("", "", "", ""),
         stream="s",
