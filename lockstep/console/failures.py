@@ -22,6 +22,8 @@ def message_of(error: Exception) -> str | None:
     None for every other exception, and for a closed pipe, which is not an error.
     """
     match error:
+        case SinkError(__cause__=Exception() as cause) if is_no_answer(cause):
+            return message_of(cause)
         case UserError() | SinkError():
             return str(error)
         case ModuleNotFoundError(name=str(module)):
@@ -72,7 +74,9 @@ def _tried(error: "OpenSearchConnectionError") -> str:
 
 def is_no_answer(error: Exception) -> bool:
     """Whether a server of the stack did not answer."""
-    if isinstance(error, UserError | OSError):
+    if isinstance(error, SinkError | UserError):
+        return isinstance(error.__cause__, Exception) and is_no_answer(error.__cause__)
+    if isinstance(error, OSError):
         return False
     from botocore.exceptions import ConnectionError as BotoConnectionError
     from botocore.exceptions import HTTPClientError

@@ -14,6 +14,7 @@ from opensearchpy.exceptions import (
 )
 
 from functions.write_to_es import document
+from lockstep.console.failures import is_no_answer, message_of
 from lockstep.stores.entry import FIELDS, Entry, from_document, from_whole_document
 from lockstep.stores.image_state import StoredImage, state_of_document
 from lockstep.stores.pages import SearchPage, summary_of
@@ -255,4 +256,5 @@ class IndexReader:
     def _unreadable(self, error: Exception) -> StoreUnreadableError:
         if isinstance(error, NotFoundError) and error.error == "index_not_found_exception":
             return StoreUnreadableError(f"index {self._alias} does not exist")
-        return StoreUnreadableError(f"index {self._alias}: {error}")
+        why = message_of(error) if is_no_answer(error) else str(error)
+        return StoreUnreadableError(f"index {self._alias}: {why}")

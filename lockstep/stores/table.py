@@ -8,6 +8,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from lockstep.console.failures import is_no_answer, message_of
 from lockstep.stores.entry import FIELDS, Entry, from_item, from_whole_item
 from lockstep.stores.image_state import StoredImage, state_of_item
 from lockstep.stores.readers import StoreUnreadableError, milliseconds
@@ -250,4 +251,5 @@ class TableReader:
             self._pace.spend(sum(one["CapacityUnits"] for one in consumed if one))
 
     def _unreadable(self, error: Exception) -> StoreUnreadableError:
-        return StoreUnreadableError(f"{self.name}: {error!r}")
+        why = message_of(error) if is_no_answer(error) else repr(error)
+        return StoreUnreadableError(f"{self.name}: {why}")
