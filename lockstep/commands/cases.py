@@ -21,6 +21,8 @@ ROWS = 50
 # Characters of a payload that is not an event, and of a field in a comparison.
 SHOWN = 2_000
 SHOWN_OF_A_FIELD = 200
+# Names of fields up to this length stay whole on a terminal of 80 columns.
+_WHOLE_NAME = 30
 
 
 class ListedCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +192,8 @@ def show_side_by_side(
                 *(cut(one, SHOWN_OF_A_FIELD) for one in values),
             ]
         )
-    print_table(["", "field", *fields], rows)
+    short = all(len(printable(field)) <= _WHOLE_NAME for field in names)
+    print_table(["", "field", *fields], rows, whole=["field"] if short else [])
 
 
 def _version(known: int | None, readable: int | None) -> str:

@@ -1,7 +1,6 @@
 """`lockstep delete`: delete images, through the stream."""
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,7 +55,9 @@ def delete_command(
     if version is not None and len(wanted) > 1:
         raise click.UsageError("--version is for one image: each has versions of its own")
     clients = connected(name, state)
-    with waiting("waiting until both stores have the tombstones"):
+    with waiting(
+        "reading the images" if dry_run else "waiting until both stores have the tombstones"
+    ):
         changed = delete(clients, wanted, version=version, seconds=wait, applies=not dry_run)
     if as_json:
         print_json(DeletedImages(changed))
@@ -64,6 +65,12 @@ def delete_command(
         for one in changed:
             show_changed(one, "deleted")
         if len(changed) > 1:
-            counts = Counter(one.result == "delivered" for one in changed)
-            answers.print(f"deleted: {counts[True]:,} of {counted(len(changed), 'image')}")
+            answers.print(summary(changed, dry_run=dry_run))
     sys.exit(exit_code(changed))
+
+
+def summary(changed: Sequence[ChangedImage], *, dry_run: bool) -> str:
+    """How many images are deleted, or would be."""
+    done = "would be deleted" if dry_run else "deleted"
+    count = sum(one.result in ("delivered", "not_put") for one in changed)
+    return f"{done}: {count:,} of {counted(len(changed), 'image')}"

@@ -74,7 +74,7 @@ def update_command(
     if edit == Edit():
         raise click.UsageError("give --set, --unset, --add-tag or --remove-tag")
     clients = connected(name, state)
-    with waiting("waiting until both stores have it"):
+    with waiting("reading the image" if dry_run else "waiting until both stores have it"):
         changed = update(
             clients, image_id, edit, version=version, seconds=wait, applies=not dry_run
         )

@@ -4,7 +4,7 @@ Text from outside is printed only through `printable`.
 """
 
 import html
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import click
@@ -77,20 +77,23 @@ def _escaped(char: str) -> str:
     return f"\\u{ord(char):04x}"
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> None:
+def print_table(
+    columns: Iterable[str], rows: Iterable[Iterable[str | Text]], *, whole: Collection[str] = ()
+) -> None:
     """Print a table, without blanks at the ends of its lines.
 
     Args:
         columns: their headings; a leading space aligns the column to the right, for numbers.
             Without any heading, the table has no first row.
         rows: the cells.
+        whole: the headings of the columns that are not folded.
     """
     headings = [*columns]
     table = Table(box=None, pad_edge=False, header_style="dim", show_header=any(headings))
     for column in headings:
         justify: Literal["left", "right"] = "right" if column.startswith(" ") else "left"
         # Fold a long word: by default, rich would cut it, and so all text without blanks.
-        table.add_column(column.strip(), justify=justify, overflow="fold")
+        table.add_column(column.strip(), justify=justify, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*row)
     options = answers.options

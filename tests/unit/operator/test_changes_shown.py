@@ -1,11 +1,15 @@
 """What `update` and `delete` print, and how they end."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
 from msgspec import structs
 
 from lockstep.commands.changes import exit_code, show_changed, waiting
+from lockstep.commands.delete import summary
 from lockstep.images.events import ShownEvent
 from lockstep.images.held import HeldImage
 from lockstep.images.outcomes import ChangedImage, ChangeResult, OtherEvent
@@ -132,6 +136,32 @@ def test_a_change_that_is_lost_is_a_code_of_1_and_an_unknown_one_of_2(
     results: Sequence[ChangeResult], code: int
 ) -> None:
     assert exit_code([ChangedImage("i", one, "") for one in results]) == code
+
+
+def test_a_name_of_a_field_stays_whole_on_a_narrow_terminal() -> None:
+    content = {"attributes.classification": "x " * 60, "digest": "0" * 64}
+    program = (
+        "from lockstep.commands.cases import show_side_by_side; "
+        f"show_side_by_side({ {'table': content, 'index': content}!r})"
+    )
+    of_a_terminal = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "80"}
+    shown = subprocess.run(
+        [sys.executable, "-c", program],
+        env=of_a_terminal,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "attributes.classification  x x" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines()[1:])) <= 80
+
+
+def test_a_dry_run_counts_what_would_be_deleted() -> None:
+    planned = structs.replace(OVERWROTE, result="not_put", others=[])
+    absent = ChangedImage("i-2", "absent", "the table has no such image")
+    assert summary([planned, absent], dry_run=True) == "would be deleted: 1 of 2 images"
+    done = structs.replace(planned, result="delivered")
+    assert summary([done, done, absent], dry_run=False) == "deleted: 2 of 3 images"
 
 
 @pytest.mark.parametrize(
