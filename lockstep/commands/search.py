@@ -7,18 +7,19 @@ from typing import get_args
 import click
 
 from functions.search_images.facets import ATTRIBUTE_PREFIX, Facets
-from functions.search_images.formats import ExportFormat
 from functions.search_images.invalid import InvalidParametersError
+from functions.search_images.parameters import ImagesParameters
 from functions.search_images.search import SearchResult, Sort
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.options import examples, json_option
-from lockstep.commands.search_export import check_export, export_options, write_export
+from lockstep.commands.search_export import export_form, export_options, write_export
 from lockstep.console.terminal import answers, highlighted, print_json, print_table
 from lockstep.console.text import printable
 from lockstep.stack.use_cases.search import search, search_request
 
 # Parameters of the search API for which the command has options of its own.
 NO_FILTERS = frozenset({"q", "sort", "size", "cursor"})
+FILTERS = [name for name in ImagesParameters.__struct_fields__ if name not in NO_FILTERS]
 
 
 class _Text(click.Command):
@@ -43,11 +44,17 @@ def _text(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> str:
 def _filters(
     _: click.Context, __: click.Parameter, given: tuple[str, ...]
 ) -> Sequence[tuple[str, str]]:
-    pairs = [(field, value) for field, equals, value in (one.partition("=") for one in given)]
-    if wrong := next((one for one in given if "=" not in one), None):
-        raise click.BadParameter(f"{wrong}: write FIELD=VALUE")
-    if wrong := next((field for field, _value in pairs if field in NO_FILTERS), None):
-        raise click.BadParameter(f"{wrong} is no field: use TEXT, --sort, --size or --page")
+    pairs: list[tuple[str, str]] = []
+    for one in given:
+        field, equals, value = one.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{one!r}: write FIELD=VALUE")
+        if field in NO_FILTERS:
+            raise click.BadParameter(f"{field} is no field: use TEXT, --sort, --size or --page")
+        if field not in FILTERS and not field.startswith(ATTRIBUTE_PREFIX):
+            known = ", ".join([*FILTERS, f"{ATTRIBUTE_PREFIX}NAME"])
+            raise click.BadParameter(f"{field!r} is no field: expected {known}")
+        pairs.append((field, value))
     return pairs
 
 
@@ -108,7 +115,8 @@ def search_command(
     size: int,
     number: int,
     facets: bool,
-    form: ExportFormat | None,
+    csv: bool,
+    ndjson: bool,
     limit: int | None,
     as_json: bool,
 ) -> None:
@@ -122,7 +130,7 @@ def search_command(
     --csv and --ndjson write all images found to standard output, in order of their ids. See
     docs/guides/search.md.
     """
-    check_export(form, limit, as_json=as_json)
+    form = export_form(limit, csv=csv, ndjson=ndjson, as_json=as_json)
     if not text.strip() and not filters and form is None:
         raise click.UsageError("give TEXT or --filter FIELD=VALUE")
     try:

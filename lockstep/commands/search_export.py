@@ -28,25 +28,28 @@ def export_options[F: Callable[..., Any]](command: F) -> F:
             metavar="N",
             help="With --csv or --ndjson: write at most N images.",
         ),
-        click.option(
-            "--ndjson", "form", flag_value="ndjson", help="Write all images found as NDJSON."
-        ),
-        click.option("--csv", "form", flag_value="csv", help="Write all images found as CSV."),
+        click.option("--ndjson", is_flag=True, help="Write all images found as NDJSON."),
+        click.option("--csv", is_flag=True, help="Write all images found as CSV."),
     ):
         command = option(command)
     return command
 
 
-def check_export(form: ExportFormat | None, limit: int | None, *, as_json: bool) -> None:
-    """Check that the options of a search do not contradict each other.
+def export_form(
+    limit: int | None, *, csv: bool, ndjson: bool, as_json: bool
+) -> ExportFormat | None:
+    """The form in which all images are written; None: a page of them is shown.
 
     Raises:
-        click.UsageError: they do.
+        click.UsageError: the options of the search contradict each other.
     """
+    if csv and ndjson:
+        raise click.UsageError("give --csv or --ndjson, not both")
+    form: ExportFormat | None = "csv" if csv else "ndjson" if ndjson else None
     if form is None:
         if limit is not None:
             raise click.UsageError("--limit requires --csv or --ndjson")
-        return
+        return None
     if as_json:
         raise click.UsageError(f"give --json or --{form}, not both")
     if wrong := next((name for name in _OF_A_PAGE if is_said(name)), None):
@@ -54,6 +57,7 @@ def check_export(form: ExportFormat | None, limit: int | None, *, as_json: bool)
         raise click.UsageError(
             f"--{form} writes all images, in order of their ids: --{option} has no meaning"
         )
+    return form
 
 
 def write_export(

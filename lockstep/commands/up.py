@@ -66,8 +66,9 @@ index_from_option = click.option(
 
 def _facets(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     facets = tuple(dict.fromkeys(given))
-    if wrong := next((one for one in facets if not re.match(ATTRIBUTE_NAME_PATTERN, one)), None):
-        raise click.BadParameter(f"{wrong}: a name is a letter, then letters, digits, _ and -")
+    for one in facets:
+        if not re.match(ATTRIBUTE_NAME_PATTERN, one):
+            raise click.BadParameter(f"{one!r}: a name is a letter, then letters, digits, _ and -")
     if len(facets) > MOST_FACETS:
         raise click.BadParameter(f"{len(facets)} attributes, at most {MOST_FACETS}")
     return facets

@@ -95,7 +95,8 @@ def test_the_attributes_that_are_facets_are_of_the_stack(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("facets", "said"),
     [
-        (["1st"], "1st: a name is a letter, then letters, digits, _ and -"),
+        ([""], "'': a name is a letter, then letters, digits, _ and -"),
+        (["1st"], "'1st': a name is a letter, then letters, digits, _ and -"),
         ([f"a{at}" for at in range(11)], "11 attributes, at most 10"),
     ],
 )

@@ -136,13 +136,16 @@ def test_who_puts_images_is_told_of_import(state: Path) -> None:
     [
         (["-castle"], "Put -- before"),
         ([], "give TEXT or --filter FIELD=VALUE"),
-        (["x", "--filter", "tag"], "tag: write FIELD=VALUE"),
+        (["x", "--filter", "tag"], "'tag': write FIELD=VALUE"),
         (["x", "--filter", "q=y"], "q is no field: use TEXT"),
-        (["x", "--filter", "tags=y"], "tags: unknown parameter, expected q, tag"),
+        (["x", "--filter", ""], "'': write FIELD=VALUE"),
+        (["x", "--filter", "tags=y"], "'tags' is no field: expected tag, uploaded_by"),
+        (["x", "--filter", "artist=y"], "min_height, max_height, attr.NAME"),
         (["x", "--filter", "taken_from=1979-13"], "taken_from: "),
         (["x", "--page", "0"], "--page"),
         (["x", "--limit", "5"], "--limit requires --csv or --ndjson"),
         (["x", "--csv", "--json"], "give --json or --csv, not both"),
+        (["x", "--csv", "--ndjson"], "give --csv or --ndjson, not both"),
         (["x", "--ndjson", "--sort", "newest"], "in order of their ids: --sort has no meaning"),
         (["x", "--csv", "--page", "2"], "--page has no meaning"),
     ],
@@ -151,6 +154,13 @@ def test_a_text_that_is_no_one_word_is_told_how_to_be_written(
     state: Path, words: list[str], hint: str
 ) -> None:
     assert_one_line(lockstep("search", *words, "--state", state), hint)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("statu", "status"), ("updat", "update"), ("qurantine", "quarantine")]
+)
+def test_a_mistyped_command_is_told_what_is_nearly_the_same(typed: str, meant: str) -> None:
+    assert_one_line(lockstep(typed), f"No such command '{typed}'. ", f"'{meant}'")
 
 
 def test_bytes_in_a_text_that_are_no_utf_8_are_replaced_as_in_a_browser() -> None:
