@@ -15,6 +15,7 @@ from lockstep.plan.planning import CapacityPlan, PlannedFigure, PlanSource, plan
 from lockstep.plan.sources import measured, own_prices, read_prices
 
 # Beyond these, no account exists, and products of figures would not be finite.
+_FEWEST_EVENTS = 0.001
 _MOST_EVENTS = 1e9
 _MOST_IMAGES = 1e12
 _MOST_SEARCHES = 1e6
@@ -35,14 +36,14 @@ _CHOSEN = frozenset(CHOICES)
 )
 @click.option(
     "--events",
-    type=NumberRange(min=0, min_open=True, max=_MOST_EVENTS),
+    type=NumberRange(min=_FEWEST_EVENTS, max=_MOST_EVENTS),
     metavar="N",
     required=True,
     help="Events a second, the mean of a month.",
 )
 @click.option(
     "--peak",
-    type=NumberRange(min=0, min_open=True, max=_MOST_EVENTS),
+    type=NumberRange(min=_FEWEST_EVENTS, max=_MOST_EVENTS),
     metavar="N",
     help="Events a second at the busiest time.  [default: as --events]",
 )

@@ -4,7 +4,6 @@
 """
 
 import datetime as dt
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,7 +16,8 @@ from lockstep.console.errors import UserError
 
 _FOLDER = Path(__file__).parent
 
-type Positive = Annotated[float, msgspec.Meta(gt=0)]
+# Products and quotients of such figures are finite.
+type Positive = Annotated[float, msgspec.Meta(ge=1e-9, le=1e15)]
 
 
 class PricesError(UserError):
@@ -118,11 +118,14 @@ def read_prices(file: Path) -> PriceList:
     """
     try:
         tree = tomllib.loads(file.read_bytes().decode())
-        given = msgspec.convert(tree, PriceList)
     except UnicodeDecodeError as error:
         raise PricesError(f"{file}: it is not UTF-8") from error
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise PricesError(f"{file}: {error}") from error
+    try:
+        given = msgspec.convert(tree, PriceList)
+    except msgspec.ValidationError as error:
+        raise PricesError(f"{file}: {_fault(tree) or error}") from error
     own = own_prices()
     for table, has, needs in (
         ("prices", given.prices, own.prices),
@@ -132,19 +135,19 @@ def read_prices(file: Path) -> PriceList:
             raise PricesError(f"{file}: [{table}.{name}] is missing: {needs[name].meaning}")
         for name in has.keys() - needs.keys():
             raise PricesError(f"{file}: there is no [{table}.{name}]: remove it")
-    if not all(map(math.isfinite, _numbers(tree))):
-        raise PricesError(f"{file}: a number is not finite: write a finite one")
+    for name, limit in given.limits.items():
+        if name.endswith("_share") and limit.value >= 1:
+            raise PricesError(f"{file}: [limits.{name}] must be below 1")
     return given
 
 
-def _numbers(tree: Any) -> Sequence[float]:
-    """All numbers with a decimal point in a decoded file."""
-    match tree:
-        case float():
-            return [tree]
-        case dict():
-            return [number for one in tree.values() for number in _numbers(one)]
-        case list():
-            return [number for one in tree for number in _numbers(one)]
-        case _:
-            return []
+def _fault(tree: Mapping[str, Any]) -> str | None:
+    """The first price or limit that is not valid; None if it is something else."""
+    for table in ("prices", "limits"):
+        entries = tree.get(table)
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            try:
+                msgspec.convert(entry, Quoted)
+            except msgspec.ValidationError as error:
+                return f"[{table}.{name}]: {error}"
+    return None

@@ -2,6 +2,7 @@
 
 import math
 import tomllib
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -429,6 +430,25 @@ def test_every_source_that_a_formula_names_is_listed() -> None:
     assert listed["writer_batch_us"].source == "docs/internals/speed.md"
     unused = {*measured(), *own_prices().prices, *own_prices().limits} - listed.keys()
     assert unused == set()
+
+
+def test_the_smallest_and_the_largest_loads_have_finite_figures() -> None:
+    for rate, size, images, searches, days in product(
+        (0.001, 1e9), (1, 2**20), (1, 1e12), (0, 1e6), (2, 30)
+    ):
+        load = ExpectedLoad(
+            mean_events_per_second=rate,
+            peak_events_per_second=1e9,
+            event_bytes=size,
+            images=images,
+            update_share=0.9,
+            deletion_share=0.04,
+            searches_per_second=searches,
+            retention_days=days,
+            outage_hours=24,
+        )
+        for one in plan(load, measured(), own_prices()).figures:
+            assert isinstance(one.value, str) or math.isfinite(one.value), (one.name, load)
 
 
 @pytest.mark.parametrize(

@@ -62,16 +62,18 @@ def test_the_own_file_can_be_given(tmp_path: Path) -> None:
         ('region = "us-east-1"', "", "missing required field `region`"),
         ('region = "us-east-1"', 'region = "a"\nother = 1', "unknown field `other`"),
         ("value = 0.015", 'value = "0.015"', "Expected `float`, got `str`"),
-        ("value = 0.015", "value = 0", "Expected `float` > 0.0"),
-        ("value = 0.015", "value = inf", "a number is not finite"),
-        ("value = 0.015", "value = nan", "Expected `float` > 0.0"),
+        ("value = 0.015", "value = 0", "Expected `float` >= 1e-09"),
+        ("value = 0.015", "value = inf", "[prices.shard_hour_dollars]: Expected `float` <= 1"),
+        ("value = 0.05\n", "value = 1\n", "[limits.linux_reserved_share] must be below 1"),
+        ("value = 0.015", "value = nan", "Expected `float` >= 1e-09"),
         ("[prices.shard_hour_dollars]", "[prices.shard_hour]", "[prices.shard_hour_dollars] is"),
         (
             "[limits.account_shards]",
             "[prices.account_shards]",
             "there is no [prices.account_shards]",
         ),
-        ("vcpus = 2", "vcpus = -2", "Expected `float` > 0.0"),
+        ("[prices.shard_hour_dollars]", "[[prices]]", "Expected `object`, got `array`"),
+        ("vcpus = 2", "vcpus = -2", "Expected `float` >= 1e-09"),
     ],
 )
 def test_a_bad_file_of_prices_is_refused_in_one_line(
