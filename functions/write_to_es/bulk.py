@@ -5,6 +5,7 @@ from itertools import accumulate
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from opensearchpy import OpenSearch
 from urllib3 import Timeout
 
@@ -35,6 +36,7 @@ class _Target(msgspec.Struct, frozen=True):
     version: int
     version_type: VersionType
     require_alias: bool = True
+    routing: str | UnsetType = UNSET
 
 
 class _Write(msgspec.Struct, frozen=True):
@@ -109,14 +111,16 @@ def write(image_id: str, version: int, document: object, version_type: VersionTy
     return Operation(action + b"\n" + _encoder.encode(document) + b"\n", 1)
 
 
-def removal(image_id: str, version: int) -> Operation:
+def removal(image_id: str, version: int, routing: str | UnsetType = UNSET) -> Operation:
     """An operation that removes a document, unless it then has a higher version.
+
+    `routing`: the routing with which somebody wrote the document; none of our sinks sets it.
 
     OpenSearch ignores `require_alias` of a removal, and would create a missing index. It respects
     `require_alias` of an update. So before the removal comes an update that changes nothing.
     """
     update = _encoder.encode(_NoUpdate(_UpdateTarget(image_id)))
-    action = _encoder.encode(_Removal(_Target(image_id, version, "external_gte")))
+    action = _encoder.encode(_Removal(_Target(image_id, version, "external_gte", routing=routing)))
     return Operation(update + b'\n{"doc":{}}\n' + action + b"\n", 2)
 
 

@@ -9,7 +9,7 @@ Before it replaces or removes a document, it keeps the document in the bucket, s
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import batched
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
@@ -34,6 +34,7 @@ from lockstep.repair.repair import EXAMPLES, DifferingImage, Example, IndexCorre
 from lockstep.repair.replaced import Replaced
 from lockstep.stores.corrections import ItemCorrection, Removal
 from lockstep.stores.readers import LOOKUP, RawLookup
+from shared.change import Change
 from shared.clock import Clock
 from shared.outcome import Applied, Conflict, Duplicate, Failed, Outcome, Refused, Stale
 from shared.sink import Sink, write_all
@@ -232,7 +233,7 @@ class Answers:
     def _apply(self, answered: Sequence[tuple[ReportLine, Answer]], done: "_Done") -> None:
         """Apply some answers."""
         self._keep_documents([found for _, found in answered], done)
-        outcomes = self._written([found for _, found in answered])
+        outcomes = self._written(answered)
         for line, found in answered:
             image_id = line.image_id
             if isinstance(found, AlreadyEqual):
@@ -261,24 +262,28 @@ class Answers:
             self._replaced.keep(documents)
             done.kept = True
 
-    def _written(self, answers: Sequence[Answer]) -> Mapping[str, Outcome]:
+    def _written(self, answered: Sequence[tuple[ReportLine, Answer]]) -> Mapping[str, Outcome]:
         """Write what is decided; returns the outcome of each image that was written."""
-        write = [one.change for one in answers if isinstance(one, WriteItem)]
-        overwrite = [one.correction for one in answers if isinstance(one, OverwriteItem)]
-        removals = [one for one in answers if isinstance(one, RemoveDocument)]
-        replace = [_removal_of(one) for one in removals if one.replaced]
-        remove = [_removal_of(one) for one in removals if not one.replaced]
+        write: dict[str, Change] = {}
+        overwrite: dict[str, ItemCorrection] = {}
+        replace: dict[str, Removal] = {}
+        remove: dict[str, Removal] = {}
+        for line, found in answered:
+            match found:
+                case WriteItem(change):
+                    write[line.image_id] = change
+                case OverwriteItem(correction):
+                    overwrite[line.image_id] = correction
+                case RemoveDocument(document, replaced):
+                    removals = replace if replaced else remove
+                    removals[line.image_id] = _removal_of(document)
         outcomes = (
-            *write_all(write, self._table_sink),
-            *self._table_corrections.overwrite(overwrite),
-            *self._repair.remove_to_write_again(replace),
-            *self._corrections.remove(remove),
+            *write_all([*write.values()], self._table_sink),
+            *self._table_corrections.overwrite([*overwrite.values()]),
+            *self._repair.remove_to_write_again([*replace.values()]),
+            *self._corrections.remove([*remove.values()]),
         )
-        images = (
-            *(one.image_id for one in write),
-            *(one.change.image_id for one in overwrite),
-            *(one.image_id for one in (*replace, *remove)),
-        )
+        images = (*write, *overwrite, *replace, *remove)
         return dict(zip(images, outcomes, strict=True))
 
 
@@ -294,5 +299,5 @@ class _Done:
         self.to_index: dict[str, DifferingImage] = {}
 
 
-def _removal_of(answer: RemoveDocument) -> Removal:
-    return Removal(answer.document["_id"], answer.document["_version"])
+def _removal_of(document: Mapping[str, Any]) -> Removal:
+    return Removal(document["_id"], document["_version"], document.get("_routing", msgspec.UNSET))

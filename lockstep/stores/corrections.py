@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import UNSET, UnsetType
 from opensearchpy import OpenSearch
 
 from functions.write_to_dynamodb.sink import CHANGES_PER_REQUEST
@@ -34,10 +35,14 @@ _MISCONFIGURED = frozenset({"AccessDeniedException", "ResourceNotFoundException"
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """A document to remove from the index, unless its `_version` is above `checked_version`."""
+    """A document to remove from the index, unless its `_version` is above `checked_version`.
+
+    `routing`: the one with which somebody wrote the document; unset if there is none.
+    """
 
     image_id: str
     checked_version: int
+    routing: str | UnsetType = UNSET
 
 
 class Corrections:
@@ -64,7 +69,9 @@ class Corrections:
         Raises:
             MisconfiguredError: no right to write, or no alias.
         """
-        return self._outcomes(bulk.removal(one.image_id, one.checked_version) for one in removals)
+        return self._outcomes(
+            bulk.removal(one.image_id, one.checked_version, one.routing) for one in removals
+        )
 
     def _outcomes(self, operations: Iterable[Operation]) -> Sequence[Outcome]:
         send = patient(self._send)

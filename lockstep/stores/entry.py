@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from lockstep.stores.image_state import Intact, Malformed, state_of_document, state_of_item
+from lockstep.stores.routing import flaw_of, name_of_document
 from shared.change import digest_of, expiry_of, flaw_in_tombstone
 from shared.event import MAX_VERSION
 from shared.shortened import shortened
@@ -84,7 +85,11 @@ def _plain(value: Any) -> Any:
 
 def from_document(hit: Mapping[str, Any]) -> Entry:
     """The entry in a search hit or in a document of an `_mget` answer."""
-    return _entry(hit["_id"], hit.get("_source", {}), checked_version=hit["_version"])
+    fields, checked_version = hit.get("_source", {}), hit["_version"]
+    routing = hit.get("_routing")
+    if routing is not None:
+        return malformed(name_of_document(hit), flaw_of(routing), fields, checked_version)
+    return _entry(hit["_id"], fields, checked_version)
 
 
 def _entry(image_id: str, fields: Mapping[str, Any], checked_version: int | None) -> Entry:
@@ -168,7 +173,7 @@ def from_whole_item(item: Mapping[str, Any]) -> Entry:
 
 def from_whole_document(hit: Mapping[str, Any]) -> Entry:
     """The entry in a document that was read whole; see `from_whole_item`."""
-    return entry_of(hit["_id"], state_of_document(hit))
+    return entry_of(name_of_document(hit), state_of_document(hit))
 
 
 def entry_of(image_id: str, stored: Intact | Malformed) -> Entry:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from functions.write_to_es.document import MalformedDocumentError, change_in_document
+from lockstep.stores.routing import flaw_of
 from shared.change import Change, digest_of, expiry_of, flaw_in
 from shared.item import KEY, MalformedItemError, change_in_item
 from shared.shortened import shortened
@@ -77,18 +78,25 @@ def state_of_item(item: Mapping[str, Any]) -> StoredImage:
 
 def state_of_document(hit: Mapping[str, Any]) -> StoredImage:
     """What the index holds, from a search hit or a document of an `_mget` answer."""
-    source, checked_version = hit.get("_source", {}), hit["_version"]
+    routing = hit.get("_routing")
+    if routing is not None:
+        return _malformed_document(hit, flaw_of(routing))
     try:
-        change = change_in_document(source)
+        change = change_in_document(hit.get("_source", {}))
     except MalformedDocumentError as error:
-        return Malformed(
-            str(error),
-            _whole_number(source.get("version")),
-            checked_version,
-            deleted=source.get("deleted") is True,
-            arrived_at=_whole_number(source.get("arrived_at")) or 0,
-        )
-    return _checked(change, hit["_id"], checked_version)
+        return _malformed_document(hit, str(error))
+    return _checked(change, hit["_id"], hit["_version"])
+
+
+def _malformed_document(hit: Mapping[str, Any], why: str) -> Malformed:
+    source = hit.get("_source", {})
+    return Malformed(
+        why,
+        _whole_number(source.get("version")),
+        hit["_version"],
+        deleted=source.get("deleted") is True,
+        arrived_at=_whole_number(source.get("arrived_at")) or 0,
+    )
 
 
 def _checked(change: Change, image_id: str, checked_version: int) -> StoredImage:

@@ -19,6 +19,7 @@ from lockstep.stores.entry import FIELDS, Entry, from_document, from_whole_docum
 from lockstep.stores.image_state import StoredImage, state_of_document
 from lockstep.stores.pages import SearchPage, summary_of
 from lockstep.stores.readers import StoreUnreadableError, milliseconds
+from lockstep.stores.routing import name_of_document, routed
 
 DOCUMENTS_PER_PAGE = 2_000
 WHOLE_DOCUMENTS_PER_PAGE = 200
@@ -150,16 +151,17 @@ class IndexReader:
 
     def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         """See `EntryLookup`; also sees what was written since the last refresh."""
-        return {doc["_id"]: self._entry(doc) for doc in self._documents(image_ids, self._fields)}
+        documents = self._documents(image_ids, self._fields)
+        return {name: self._entry(doc) for name, doc in documents}
 
     def lookup_whole(self, image_ids: Sequence[str]) -> Mapping[str, StoredImage]:
         """See `WholeLookup`; also sees what was written since the last refresh."""
         documents = self._documents(image_ids, document.FIELDS)
-        return {doc["_id"]: state_of_document(doc) for doc in documents}
+        return {name: state_of_document(doc) for name, doc in documents}
 
     def lookup_raw(self, image_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """See `RawLookup`; documents have all their fields, also those that are not ours."""
-        return {doc["_id"]: doc for doc in self._documents(image_ids, None)}
+        return dict(self._documents(image_ids, None))
 
     def count(self) -> int:
         """The number of documents that a search would find."""
@@ -184,24 +186,30 @@ class IndexReader:
             )
         except OpenSearchException as error:
             raise self._unreadable(error) from error
-        return [hit["_id"] for hit in answer["hits"]["hits"]]
+        return [name_of_document(hit) for hit in answer["hits"]["hits"]]
 
     def _documents(
-        self, image_ids: Sequence[str], fields: Sequence[str] | None
-    ) -> Iterator[Mapping[str, Any]]:
+        self, names: Sequence[str], fields: Sequence[str] | None
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The documents with these names that exist, whether or not a name says a routing."""
         only = {} if fields is None else {"_source_includes": ",".join(fields)}
+        # Somebody may have written any `_id`, so a name may also be a plain `_id`.
+        asked: list[tuple[str, str, str | None]] = [(name, name, None) for name in names]
+        asked += [(name, *place) for name in names if (place := routed(name)) is not None]
+        body: dict[str, Any] = {"ids": list(names)}
+        if len(asked) > len(names):
+            body = {"docs": [_place(document_id, routing) for _, document_id, routing in asked]}
         try:
-            answer = self._client.mget(
-                index=self._alias, body={"ids": list(image_ids)}, params=only
-            )
+            answer = self._client.mget(index=self._alias, body=body, params=only)
         except OpenSearchException as error:
             raise self._unreadable(error) from error
-        for doc in answer["docs"]:
+        for (name, _, routing), doc in zip(asked, answer["docs"], strict=False):
             if "error" in doc:
                 message = f"index {self._alias}: {doc['_id']}: {doc['error']}"
                 raise StoreUnreadableError(message)
-            if doc["found"]:
-                yield doc
+            # Another document of this `_id` may be in the shard of the routing.
+            if doc["found"] and (routing is None or doc.get("_routing") == routing):
+                yield name, doc
 
     def _entries(self, page: Any) -> Iterable[Entry]:
         """The entries of a page, which the client may have decoded."""
@@ -258,3 +266,8 @@ class IndexReader:
             return StoreUnreadableError(f"index {self._alias} does not exist")
         why = message_of(error) if is_no_answer(error) else str(error)
         return StoreUnreadableError(f"index {self._alias}: {why}")
+
+
+def _place(document_id: str, routing: str | None) -> Mapping[str, str]:
+    """A document that an `_mget` asks for."""
+    return {"_id": document_id} | ({} if routing is None else {"routing": routing})

@@ -13,6 +13,7 @@ from msgspec import Raw, UnsetType
 from opensearchpy.serializer import JSONSerializer
 
 from lockstep.stores.entry import Entry, Moment, Number, checked, malformed
+from lockstep.stores.routing import flaw_of, name_of
 from shared.shortened import shortened
 
 
@@ -72,6 +73,7 @@ class SearchHit(msgspec.Struct, gc=False):
     checked_version: int = msgspec.field(name="_version")
     source: _HitSource = msgspec.field(name="_source")
     sort: tuple[Any, ...]
+    routing: str | None = msgspec.field(name="_routing", default=None)
 
 
 class _Total(msgspec.Struct):
@@ -173,6 +175,9 @@ def _of_item(item: _Item) -> Entry:
 
 
 def _of_hit(hit: SearchHit, source: _HitSource) -> Entry:
+    if hit.routing is not None:
+        name, why = name_of(hit.image_id, hit.routing), flaw_of(hit.routing)
+        return malformed(name, why, msgspec.structs.asdict(source), hit.checked_version)
     if source.image_id != hit.image_id:
         why = shortened(f"image_id is {source.image_id!r}")
         return malformed(hit.image_id, why, msgspec.structs.asdict(source), hit.checked_version)

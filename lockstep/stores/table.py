@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # KeyError: botocore returns a truncated response as a success in which a member is missing.
 # UnicodeDecodeError: it was truncated within a character.
 UNREADABLE = (ClientError, BotoCoreError, ResponseParserError, KeyError, UnicodeDecodeError)
+# DynamoDB's limit for a partition key, in bytes.
+_LONGEST_KEY = 2_048
 
 
 class WholePage(msgspec.Struct, frozen=True):
@@ -218,9 +220,13 @@ class TableReader:
     def _items(
         self, image_ids: Sequence[str], fields: Sequence[str]
     ) -> Iterator[Mapping[str, Any]]:
+        # The index may have documents with longer names, which no item can have.
+        keys = [{KEY: {"S": one}} for one in image_ids if len(one.encode()) <= _LONGEST_KEY]
+        if not keys:
+            return
         wanted: dict[str, Any] = {
             self._table: {
-                "Keys": [{KEY: {"S": image_id}} for image_id in image_ids],
+                "Keys": keys,
                 "ConsistentRead": True,
                 **self._projection(fields, "ReturnConsumedCapacity"),
             }

@@ -77,6 +77,27 @@ def test_the_newer_version_of_either_store_is_copied(place: Place) -> None:
     assert place.shown() == 4
 
 
+def test_a_document_with_a_routing_is_not_copied_and_keeps_the_old_index(
+    place: RealPlace,
+) -> None:
+    place.client.indices.delete(index=place.old)
+    ensure_index(place.client, place.alias, IndexSettings(shards=5))
+    place.write(*(a_change(f"T{n}", 1) for n in range(9)))
+    place.write(a_change("alone", 1), to=[place.index])
+    for document in (a_change("foreign", 1), a_change("T7", 1), a_change("alone", 1)):
+        source = msgspec.to_builtins(document_from(document))
+        routing = {"routing": "r"}
+        place.client.index(index=place.old, id=document.image_id, body=source, params=routing)
+    done = place.rebuild(drop_old=True, at_most=50.0)
+    copied = {**{f"T{n}": 1 for n in range(9)}, "alone": 1}
+    assert place.versions(place.new) == copied
+    assert {one.image_id for one in done.not_copied} == {
+        f"{one}?routing=r" for one in ("foreign", "T7", "alone")
+    }
+    assert all("written with the routing 'r'" in one.detail for one in done.not_copied)
+    assert (done.dropped, done.kept) == ((), (place.old,))
+
+
 @pytest.mark.parametrize("output", ["DYNAMODB_JSON", "ION"])
 def test_an_index_filled_from_an_export_equals_the_current_table(
     place: RealPlace, output: str

@@ -66,6 +66,18 @@ def test_images_and_tombstones_become_the_same_entries_as_with_the_clients() -> 
     assert [one.checked_version for one in page.entries()] == [STAMP, STAMP, STAMP + 1]
 
 
+def test_a_document_with_a_routing_is_malformed_under_a_name_of_its_own_either_way() -> None:
+    hits = [a_hit("a", "x") | {"_routing": "é/1"}, a_hit("b", None) | {"_routing": "b"}]
+    entries = decoded(a_search(*hits)).entries()
+    assert entries == [from_document(hit) for hit in hits]
+    assert [one.image_id for one in entries] == ["a?routing=%C3%A9%2F1", "b?routing=b"]
+    assert [one.malformed for one in entries] == [
+        "it was written with the routing 'é/1'",
+        "it was written with the routing 'b'",
+    ]
+    assert [(one.version, one.deleted) for one in entries] == [(STAMP, False), (STAMP, True)]
+
+
 def test_contradicting_fields_are_malformed_either_way() -> None:
     item = an_items_fields("a", "x", deleted={"BOOL": True})
     hits = [a_hit("a", "x", deleted=True), a_hit("b", "x", image_id="somebody-else")]
