@@ -15,7 +15,7 @@ from lockstep.local.engines.pins import EngineName, kits
 from tools.engines import SHARED, engines_for_tests
 
 # OpenSearch holds the indices of several groups of tests at the same time.
-HEAP = "1g"
+HEAP = "1536m"
 
 
 def run_with(engines: Iterable[EngineName], command: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 import http.client
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -74,8 +75,12 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """What its log says, and where that is, as the end of a sentence."""
-        said = telling_line(self.service.log, self.logged)
+        """What its log says, and where that is, as the end of a sentence.
+
+        Who is killed says nothing of it: then the last line of the log is not the cause.
+        """
+        killed = self.process.returncode == -signal.SIGKILL
+        said = None if killed else telling_line(self.service.log, self.logged)
         return f"{'' if said is None else f': {said}'}; see its log: {self.service.log}"
 
     @property

@@ -1,5 +1,5 @@
 """Reads the quarantine, and redrives its records."""
 
-from lockstep.quarantine.bucket import QuarantineCounts, count, image_of, images, keys, records
+from lockstep.quarantine.bucket import QuarantineCounts, count, images, keys
 
-__all__ = ["QuarantineCounts", "count", "image_of", "images", "keys", "records"]
+__all__ = ["QuarantineCounts", "count", "images", "keys"]

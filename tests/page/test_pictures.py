@@ -149,7 +149,8 @@ def test_an_institution_has_its_title_logo_and_colours(
     expect(page.get_by_role("link", name="Museum of Ships")).to_be_visible()
     expect(page.locator(".brand img")).to_be_visible()
     accent = {"light": "rgb(122, 31, 43)", "dark": "rgb(240, 160, 170)"}[scheme]
-    expect(page.locator("form button")).to_have_css("background-color", accent)
+    search = page.get_by_role("button", name="Search", exact=True)
+    expect(search).to_have_css("background-color", accent)
     expect(page.locator("footer")).to_contain_text("Museum of Ships: This page searches")
     for path in ("/?q=castle", "/?q=castle&tag=river&image=D05526", "/?q=xyzzyqwv"):
         assert Axe().run(visit.open(path)).generate_snapshot() == ""

@@ -3,8 +3,8 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from lockstep import quarantine
 from lockstep.audit.audit import Audit
+from lockstep.quarantine.bucket import image_of, records
 from lockstep.repair.repair import RepairPlan
 from lockstep.reports.content import (
     AuditedWith,
@@ -74,20 +74,20 @@ def _records(clients: Clients, image_ids: set[str]) -> Iterable[tuple[str, Quara
         return ()
     stack = clients.stack
     objects = BucketObjects(clients.s3, stack.bucket)
-    held = quarantine.records(objects, stack.table_mapping, stack.changes_stream)
-    return (one for one in held if quarantine.image_of(one[1]) in image_ids)
+    held = records(objects, stack.table_mapping, stack.changes_stream)
+    return (one for one in held if image_of(one[1]) in image_ids)
 
 
-def _quarantined(records: Iterable[tuple[str, QuarantinedRecord]]) -> Quarantined:
+def _quarantined(found: Iterable[tuple[str, QuarantinedRecord]]) -> Quarantined:
     count = 0
     some: list[QuarantinedImage] = []
-    for consumer, record in records:
+    for consumer, record in found:
         count += 1
         if len(some) < MOST_RECORDS:
             some.append(
                 QuarantinedImage(
                     consumer,
-                    quarantine.image_of(record),
+                    image_of(record),
                     record.reason,
                     record.detail,
                     record.quarantined_at,

@@ -407,7 +407,9 @@ def test_nothing_is_redriven_where_the_consumers_keep_tombstones_for_less(
     assert len(stage.keys("quarantine/")) == 2
 
 
-def test_the_dry_run_is_a_table_that_fits_a_terminal(stage: Stage) -> None:
+def test_a_table_in_a_pipe_has_whole_ids_and_nothing_that_controls_a_terminal(
+    stage: Stage,
+) -> None:
     stage.put_raw(image_event("T" * 200, 2**53 - 1), "T" * 200)
     stage.put_raw(b"{", "\x1b[31mred")
     stage.put_raw(image_event("T1", 7), "T9")
@@ -415,7 +417,7 @@ def test_the_dry_run_is_a_table_that_fits_a_terminal(stage: Stage) -> None:
     for words in (["redrive"], ["quarantine", "list"], ["quarantine", "stats"]):
         result = stage.lockstep(*words)
         assert result.exit_code == 0, result.output
-        assert all(len(line) <= 80 for line in result.stdout.splitlines()), result.stdout
+        assert words[-1] == "stats" or "T" * 200 in result.stdout
         assert "\x1b" not in result.output
     stats = stage.answer("quarantine", "stats")
     assert (stats["records"], stats["images"]) == (3, 3)

@@ -94,7 +94,8 @@ def test_a_quarantined_record_that_explains_a_difference_is_in_the_report(
     }
     stage.write(key, held)
     file = tmp_path / "audit.html"
-    assert stage.lockstep("audit", "--html", file).exit_code == 1
+    result = stage.lockstep("audit", "--html", file)
+    assert result.exit_code == 1, (result.output, result.exception)
     html = file.read_text("utf-8")
     assert "Quarantined records of these images" in html
     assert "&lt;b&gt;too deep&lt;/b&gt;" in html

@@ -422,7 +422,7 @@ class TestDeployment:
             # As left by an older release.
             (
                 {"dynamic": "strict", "properties": {"version": {"type": "long"}}},
-                "mappings.properties.image_id is missing",
+                "strict_dynamic_mapping_exception",
             ),
         ],
     )

@@ -33,3 +33,17 @@ def test_no_two_classes_have_the_same_name() -> None:
     )
     assert [name for name, count in names.items() if count > 1] == []
     assert len(names) > 400
+
+
+def test_no_package_gives_a_name_of_one_of_its_modules_to_something_else() -> None:
+    """An import of the module would replace it, so its meaning would depend on what ran before."""
+    wrong = {
+        f"{file.parent.relative_to(ROOT)}: {name}"
+        for part in ("shared", "doors", "functions", "lockstep")
+        for file in ROOT.glob(f"{part}/**/__init__.py")
+        for source, names in re.findall(r"^from (\S+) import (.+)$", file.read_text(), re.MULTILINE)
+        if source != ".".join(file.parent.relative_to(ROOT).parts)  # then they are the modules
+        for name in re.split(r",\s*", names)
+        if (file.parent / f"{name}.py").exists()
+    }
+    assert wrong == set()
