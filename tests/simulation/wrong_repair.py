@@ -11,6 +11,7 @@ from functions.write_to_es.document import document_from
 from functions.write_to_es.sink import ImageIndex, _compare_with_document
 from lockstep.audit.ahead import AheadKind
 from lockstep.audit.audit import Audit, audit
+from lockstep.audit.report import ReportLine
 from lockstep.repair.answers import Answers
 from lockstep.repair.decide import Ahead, Decision, RecreateDocument, decide
 from lockstep.repair.decide_answer import Answer, BothEntries, RemoveDocument, WriteItem
@@ -263,9 +264,9 @@ class KeepsAfterwards(Answers):
         pass
 
     @override
-    def _written(self, answers: Sequence[Answer]) -> Mapping[str, Outcome]:
-        written = super()._written(answers)
-        documents = [one.document for one in answers if isinstance(one, RemoveDocument)]
+    def _written(self, answered: Sequence[tuple[ReportLine, Answer]]) -> Mapping[str, Outcome]:
+        written = super()._written(answered)
+        documents = [one.document for _, one in answered if isinstance(one, RemoveDocument)]
         if documents:
             self._replaced.keep(documents)
         return written
@@ -282,11 +283,11 @@ class WritesWithoutVersionCheck(Answers):
     """`--index-wins` writes over whatever the table has by then."""
 
     @override
-    def _written(self, answers: Sequence[Answer]) -> Mapping[str, Outcome]:
-        write = [one.change for one in answers if isinstance(one, WriteItem)]
+    def _written(self, answered: Sequence[tuple[ReportLine, Answer]]) -> Mapping[str, Outcome]:
+        write = [one.change for _, one in answered if isinstance(one, WriteItem)]
         for change in write:
             _client_of(self._table).items[change.image_id] = item_from(change)
-        others = [one for one in answers if not isinstance(one, WriteItem)]
+        others = [one for one in answered if not isinstance(one[1], WriteItem)]
         return {**super()._written(others), **{one.image_id: Applied() for one in write}}
 
 
