@@ -10,6 +10,7 @@ import msgspec
 from opensearchpy import OpenSearch
 
 from functions.write_to_es.aliases import alias_definitions
+from functions.write_to_es.bulk import BulkItem
 from functions.write_to_es.index import IndexCheck
 from functions.write_to_es.sink import ImageIndex
 from lockstep.rebuild import copying
@@ -24,6 +25,7 @@ from lockstep.repair.decide import Ahead, NeedsOperator, decide
 from lockstep.simulation.components import INDEX_SECONDS, Components
 from lockstep.stores.table import TableReader
 from shared.change import Change, Remove
+from shared.outcome import Refused
 from shared.sink import write_all
 from tests.simulation.rewired import rewired
 from tests.simulation.wrong_index import WithoutVersionCheck, index
@@ -243,13 +245,14 @@ class ReadsAnIndexOfAnyAge(Rebuild):
         return False
 
 
-class JudgesByAnyIndex(ImageIndex):
+class TakesAnUnknownFieldForARefusal(ImageIndex):
     """As before the simulation found it: what an old index refuses is judged by the new one."""
 
     @override
-    def check(self) -> None:
-        self._refused_by = set()
-        super().check()
+    def _read(self, item: BulkItem, change: Change) -> Any:
+        if item.error is not None and item.error.type == "strict_dynamic_mapping_exception":
+            return Refused(str(item.error))
+        return super()._read(item, change)
 
 
 def rebuilding(by: Callable[[RebuildParts], Rebuild]) -> Components:
@@ -274,7 +277,7 @@ WRONG: Mapping[str, Components] = {
     "rebuild: another release's mapping is taken for ours": Components(indices=AnyMappingWillDo),
     "rebuild: the alias for reading has no filter": Components(indices=ReadersSeeTombstones),
     "rebuild: one alias moves after the other": Components(indices=MovesOneAliasAfterTheOther),
-    "index: a refusal is judged by the next index": index(JudgesByAnyIndex),
+    "index: a field that it does not know is a refusal": index(TakesAnUnknownFieldForARefusal),
     "audit: aliases are not checked": Components(check_index=finds_no_problem),
     "readers: a throttled item looks absent": Components(table_reader=ThrottledLooksAbsent),
 }
