@@ -4,7 +4,7 @@
 .PHONY: help demo tool test test-all bench speed nightly check lint types layers workflows unit simulation proofs contract gate rebuild \
   wire engines faults search page flow crashes local-stack alarms scenarios nights package lambda-image roles \
   client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale \
-  model bugs fuzz mutation vulnerabilities sbom relevance screenshots template generated format pins clean
+  model bugs fuzz mutation vulnerabilities sbom relevance screenshots recordings template generated format pins clean
 
 # The groups of tests. `make test-all` runs all of them but the last two.
 unit := tests/unit
@@ -13,7 +13,7 @@ proofs := tests/model tests/fuzz tests/under_fire
 search := tests/contract/search tests/relevance
 page := tests/page
 wire := $(addprefix tests/contract/, clients kinesis mapping producer)
-engines := tests/contract/engines tests/flow/test_demo.py
+engines := tests/contract/engines $(addprefix tests/flow/, test_demo.py test_recordings.py)
 faults := tests/contract/toxics
 rebuild := tests/contract/rebuild
 contract := tests/contract $(addprefix --ignore=, $(search) $(wire) $(engines) $(faults) $(rebuild))
@@ -258,6 +258,9 @@ relevance: $(venv)/dev.done ## Measure how well the search finds the expected im
 screenshots: $(venv)/dev.done ## Take the screenshots of the search page and of a report for the documentation.
 	$(bin)/python -m tools.screenshots
 	$(bin)/python -m tools.report_screenshot
+
+recordings: $(venv)/dev.done ## Record the demo and a repair for the README; needs a machine that does nothing else.
+	$(bin)/python -m tools.recordings
 
 template: $(venv)/dev.done $(tools)/checkov.done ## Lint the template in each combination of parameters that matters, in some minutes, and print a table; run checkov (190 MB).
 	$(bin)/python -m tools.template

@@ -1,0 +1,1 @@
+"""Recordings of a terminal for the README, made from real commands: `make recordings`."""
