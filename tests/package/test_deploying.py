@@ -69,6 +69,7 @@ NOT_PLAYED = {
         "S3Proxy has no lifecycle"
     ),
     "lockstep page": "it runs until Ctrl-C: tests/page and tests/gate run it",
+    "lockstep plan": "it asks no stack: tests/unit/plan runs it",
     "lockstep rebuild --apply": "it waits for metrics for minutes: tests/gate runs it",
     "lockstep smoke": "tests/flow/test_local_stack.py and tests/gate run it",
     "lockstep smoke --token-file": "it needs a stack that takes tokens",
