@@ -1,6 +1,6 @@
 """Measure the search page in Chromium, on a local stack with 2,000 real images.
 
-    python -m benchmarks.page [RUNS]
+    python -m tools.page_figures [RUNS]
 
 Each figure is the smallest of all runs; each run has a new profile, so nothing is in a cache. The
 columns:
