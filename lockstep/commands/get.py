@@ -34,7 +34,7 @@ class ShownImage(msgspec.Struct, frozen=True):
         image_id: the image.
         result: `equal` if both stores have the same image, `deleted` if both have its tombstone,
             `absent` if neither has anything, `unknown` if a store could not be read.
-        difference: what an audit that compares all values calls it; null if there is none.
+        difference: the kind of difference that `audit --values` names; null if there is none.
         differs: the fields that differ.
         table: what the table holds; null if nothing.
         index: what the index holds; null if nothing.

@@ -43,7 +43,7 @@ class HeldImage(StoreHolds, frozen=True, kw_only=True, omit_defaults=True):
 class SideBySide(msgspec.Struct, frozen=True):
     """An image in both stores.
 
-    `difference` is what an audit that compares all values calls it; None if the stores are equal.
+    `difference` is the kind of difference that `audit --values` names; None if both are equal.
     `differs` names the fields that differ, as `fields_of` does.
     """
 

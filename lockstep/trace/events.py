@@ -3,7 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -30,17 +30,7 @@ removed the document in the index. `settled`: a consumer settled it: stored, or 
 """
 Source = Literal["stream", "quarantine", "failure document", "replaced", "log"]
 
-_ORDER: Sequence[What] = (
-    "arrived",
-    "late",
-    "not_settled",
-    "quarantined",
-    "discarded",
-    "redriven",
-    "discarded_by_operator",
-    "replaced",
-    "settled",
-)
+_ORDER: Sequence[What] = get_args(What)
 
 
 class Place(msgspec.Struct, frozen=True):

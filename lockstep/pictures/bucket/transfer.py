@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import CompletedPartTypeDef, PartTypeDef
 
-# Limits of Amazon S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-MAX_PARTS: Final = 10_000
+# Of all parts but the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
-# Larger files are sent in parts of this size, or of more if there were too many.
+# Larger files are sent in parts of this size.
 PART_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -113,11 +112,6 @@ class StoredFile(msgspec.Struct, frozen=True):
             return self.parts[0].md5.hex()
         joined = b"".join(part.md5 for part in self.parts)
         return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(self.parts)}"
-
-
-def part_bytes_for(size_bytes: int) -> int:
-    """The size of the parts of a file of this length."""
-    return max(PART_BYTES, -(-size_bytes // MAX_PARTS))
 
 
 class Transfer:

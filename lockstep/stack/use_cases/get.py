@@ -29,8 +29,8 @@ class FoundImage(msgspec.Struct, frozen=True):
 
     `result` is `equal` if both stores have the same image, `deleted` if both have its tombstone,
     `absent` if neither has anything, and `unknown` if a store could not be read. `difference` is
-    what an audit that compares all values calls it, and `differs` names the fields. `quarantine`
-    are the records of the image in quarantine. `not_read` says what could not be read, and why.
+    the kind of difference that `audit --values` names, and `differs` has the fields. `quarantine`
+    has the records of the image in quarantine. `not_read` says what could not be read, and why.
     """
 
     image_id: str
