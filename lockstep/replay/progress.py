@@ -13,6 +13,7 @@ from lockstep.replay.reading import Reached
 from lockstep.stores.objects import Objects
 
 PREFIX = "replays/"
+SUFFIX = ".json"
 
 
 class UnknownReplayError(UserError):
@@ -60,9 +61,10 @@ class ProgressFiles:
     def all(self) -> Iterator[tuple[str, ReplayProgress]]:
         """Each replay that has not ended, the oldest first."""
         for key in self._objects.keys(PREFIX):
-            body = self._objects.read(key)
+            # The S3 server of a local stack also lists a file that it is still writing.
+            body = self._objects.read(key) if key.endswith(SUFFIX) else None
             if body is not None:
-                yield key.removeprefix(PREFIX).removesuffix(".json"), _decoded(key, body)
+                yield key.removeprefix(PREFIX).removesuffix(SUFFIX), _decoded(key, body)
 
     def read(self, replay_id: str) -> ReplayProgress:
         """The progress of a replay.
@@ -88,7 +90,7 @@ class ProgressFiles:
 
 
 def _key(replay_id: str) -> str:
-    return f"{PREFIX}{replay_id}.json"
+    return f"{PREFIX}{replay_id}{SUFFIX}"
 
 
 def _decoded(key: str, body: bytes) -> ReplayProgress:

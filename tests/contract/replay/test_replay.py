@@ -16,8 +16,9 @@ import pytest
 from lockstep.local.mapping import invocation
 from lockstep.local.ports import free_ports
 from lockstep.producing.producer import Producer
-from lockstep.replay.progress import PREFIX
+from lockstep.replay.progress import PREFIX, ProgressFiles
 from lockstep.stack.stack import write_local
+from lockstep.stores.objects import BucketObjects
 from lockstep.stream.shards import HASH_KEYS
 from lockstep.stream.stream import TrimHorizon
 from lockstep.stream.table import TableStream, latest_stream
@@ -166,17 +167,20 @@ def test_after_a_kill_half_way_it_resumes_and_ends_the_same(stage: Stage) -> Non
     child = subprocess.Popen(
         [sys.executable, "-m", "lockstep", *words], stderr=subprocess.PIPE, text=True
     )
+    files = ProgressFiles(BucketObjects(stage.clients.s3, stage.stack.bucket))
     records = 0
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not records:
-        assert time.monotonic() < deadline
-        assert child.poll() is None
-        time.sleep(0.1)
-        for key in stage.keys(PREFIX):
-            body = stage.clients.s3.get_object(Bucket=stage.stack.bucket, Key=key)["Body"].read()
-            records = msgspec.json.decode(body)["records"]
-    os.kill(child.pid, signal.SIGKILL)
-    _, said = child.communicate()
+    try:
+        while not records:
+            assert time.monotonic() < deadline
+            assert child.poll() is None
+            time.sleep(0.1)
+            records = sum(progress.records for _, progress in files.all())
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        _, said = child.communicate()
+    (_, progress) = next(files.all())
+    records = progress.records
     assert 0 < records < LOST
     (unfinished,) = stage.answer("replay", "--since", "1m")["unfinished"]
     assert (unfinished["id"] in said, unfinished["records"]) == (True, records)

@@ -253,6 +253,13 @@ def test_the_rate_is_kept() -> None:
     assert 9 <= done.seconds <= 11
 
 
+def test_an_object_that_is_still_written_is_no_unfinished_replay() -> None:
+    stand = Stand()
+    stand.files.save(ID, ReplayProgress(NAME, since=1))
+    stand.objects.write(f"replays/{ID}.json-60ffc876-89fc-43b7-9f16-9688350c54ad", b'{"stream":')
+    assert [replay_id for replay_id, _ in stand.files.all()] == [ID]
+
+
 @pytest.mark.parametrize(
     ("oldest", "since", "created", "complete"),
     [
