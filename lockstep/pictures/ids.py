@@ -18,8 +18,10 @@ from typing import Final, Literal
 from lockstep.console.errors import UserError
 from shared.event import IMAGE_ID_PATTERN
 
-# Amazon S3's limit of a key, in bytes of UTF-8.
-MAX_KEY_BYTES: Final = 1024
+# The keys of all pictures in the picture bucket begin with it. The id follows from the rest.
+PREFIX: Final = "pictures/"
+# Of the rest, in bytes of UTF-8: Amazon S3 allows 1,024 for a whole key.
+MAX_KEY_BYTES: Final = 1024 - len(PREFIX)
 _START = 120
 _is_id = re.compile(IMAGE_ID_PATTERN).match
 _is_derived = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_START - 1}}}:sha256-[0-9a-f]{{64}}")
@@ -91,7 +93,8 @@ def _check_key(key: str, path: str) -> None:
         raise KeyRefusedError(f"{path}: its name is not valid UTF-8: rename it") from None
     if size > MAX_KEY_BYTES:
         raise KeyRefusedError(
-            f"{path}: {size:,} bytes, and a key in S3 has at most {MAX_KEY_BYTES:,}: shorten it"
+            f"{path}: {size:,} bytes, and the key of a picture has at most {MAX_KEY_BYTES:,}: "
+            "shorten it"
         )
     if not key or "" in key.split("/") or not _PARTS.isdisjoint(key.split("/")):
         raise KeyRefusedError(f"{path}: an empty part, `.` or `..` cannot be in a key: rename it")

@@ -15,10 +15,10 @@ from PIL import Image as Pixels
 from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAligner
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.bucket.rows import KEY, PictureRows
+from lockstep.pictures.ids import PREFIX
 from lockstep.pictures.reading import PictureSettings
 from shared.event import Event
 
-PREFIX = "pictures/"
 NOW = 1_800_000_000.0
 
 

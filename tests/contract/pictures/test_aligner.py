@@ -9,9 +9,10 @@ from msgspec import UNSET
 
 from lockstep.pictures.alignment import CountedVersionError
 from lockstep.pictures.bucket.aligner import ForeignKeyError, GivenByUpload
+from lockstep.pictures.ids import PREFIX
 from shared.event import Event, Image
 from shared.horizon import HORIZON
-from tests.contract.pictures.conftest import NOW, PREFIX, Place, picture
+from tests.contract.pictures.conftest import NOW, Place, picture
 
 KEY = PREFIX + "a.jpg"
 STAMP = int(NOW * 1_000_000)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lockstep.pictures.ids import (
     MAX_KEY_BYTES,
+    PREFIX,
     ClaimedIds,
     IdRule,
     KeyRefusedError,
@@ -112,8 +113,9 @@ def test_a_key_that_s3_or_a_program_would_change_is_refused_and_the_file_named(p
 
 
 def test_a_key_may_be_as_long_as_s3_takes() -> None:
-    path = "é" * (MAX_KEY_BYTES // 2)
+    path = "é" * (MAX_KEY_BYTES // 2) + "a"
     assert key_by("path", path=path, checksum="sha256:00", suffix=".jpg") == path
+    assert len((PREFIX + path).encode()) == 1024
 
 
 def test_a_second_picture_with_the_id_of_another_is_refused_and_both_are_named() -> None:
