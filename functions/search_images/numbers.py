@@ -1,11 +1,15 @@
 """Numbers and years as people type them: the clauses for what else they may stand for."""
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from functions.search_images.filters import instant
 from functions.search_images.scripts import joined
 
+# A typed number behind letters of any script: "IMG242", "img_242".
+_COUNTED = re.compile(r"([^\W\d_]{1,20})(\d{1,8})")
 # A typed number with letters before or after it: "KV62", "35mm".
 _NUMBERED = re.compile(r"([a-z]{1,20})([0-9]{1,20})|([0-9]{1,20})([a-z]{1,20})", re.IGNORECASE)
 # More letters are no initials.
@@ -13,6 +17,8 @@ _MOST_INITIALS = 4
 # Cameras and scanners count with up to so many digits.
 _MOST_DIGITS = 8
 _DIGITS_OF_A_YEAR = 4
+# The words of the file name of a URL (`url.file` in mapping.json).
+FILE_NAME = "url.file"
 
 
 def with_a_blank(field: str, word: str) -> list[dict[str, Any]]:
@@ -40,13 +46,34 @@ def with_a_blank(field: str, word: str) -> list[dict[str, Any]]:
 def with_other_zeros(field: str, word: str) -> list[dict[str, Any]]:
     """The clauses for a number with more or fewer zeros before it: "242" is "0242" in `IMG_0242`.
 
-    They rank lower than the number as typed.
+    There may be letters before the number: "img242" is `IMG_0242`, too, and "dsc242" is `DSC0242`.
+    The clauses rank lower than the number as typed.
     """
     digits = _digits(word)
-    bare = digits.lstrip("0") or digits[-1:]
-    if not digits or len(digits) > _MOST_DIGITS:
+    if digits:
+        return _one_of(field, _zeros(digits))
+    counted = _COUNTED.fullmatch(unicodedata.normalize("NFKC", joined(word)))
+    if counted is None:
         return []
-    forms = {bare.zfill(length) for length in range(len(bare), _MOST_DIGITS + 1)} - {digits}
+    written = [counted[1].lower() + number for number in _zeros(_digits(counted[2]))]
+    # Of `IMG_0242`, the index has the joined word: `_img0242` in the stems of a text, and `img0242`
+    # in the file name of a URL, which has no stems.
+    if field == FILE_NAME:
+        return _one_of(field, written)
+    return _one_of(f"{field}.stem", [form for one in written for form in (one, f"_{one}")])
+
+
+def _zeros(digits: str) -> list[str]:
+    """The number with more or fewer zeros before it, without the number as it is."""
+    bare = digits.lstrip("0") or digits[-1:]
+    return [
+        form
+        for length in range(len(bare), _MOST_DIGITS + 1)
+        if len(digits) <= _MOST_DIGITS and (form := bare.zfill(length)) != digits
+    ]
+
+
+def _one_of(field: str, forms: Sequence[str]) -> list[dict[str, Any]]:
     return [{"terms": {field: sorted(forms), "boost": 0.4}}] if forms else []
 
 

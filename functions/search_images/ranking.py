@@ -8,7 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from functions.search_images.numbers import taken_in, with_a_blank, with_other_zeros
+from functions.search_images.numbers import (
+    FILE_NAME,
+    taken_in,
+    with_a_blank,
+    with_other_zeros,
+)
 from functions.search_images.scripts import (
     is_one_token,
     is_one_token_joined,
@@ -101,11 +106,10 @@ def _in_file_name(words: Sequence[str]) -> dict[str, Any]:
 
     The beginning of a number would match the names of too many cameras and catalogues.
     """
-    field = "url.file"
-    clauses = [[_phrase(field, word), *with_other_zeros(field, word)] for word in words]
+    clauses = [[_phrase(FILE_NAME, word), *with_other_zeros(FILE_NAME, word)] for word in words]
     last = words[-1] if words else ""
     if last and is_one_token_joined(last) and not any(char.isdigit() for char in last):
-        clauses[-1:] = [last_word_begins(field, last)]
+        clauses[-1:] = [last_word_begins(FILE_NAME, last)]
     return {"bool": {"must": [{"dis_max": {"queries": either}} for either in clauses]}}
 
 

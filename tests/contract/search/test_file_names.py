@@ -295,6 +295,7 @@ def test_suggestions_know_the_parts_of_a_name(files: Images, typed: str, name: s
         " ".join(["DSC0042/IMG_0001"] * 40),
         "A1b2C3" * 40,
         " ".join(f"kv{number}" for number in range(40)),
+        " ".join(f"длинное{number}" for number in range(40)),
         "'".join("ab" * 100),
         f"name:{'_'.join('ab' * 100)}",
         f'"{"_".join("ab" * 200)}"',

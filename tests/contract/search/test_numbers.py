@@ -18,6 +18,7 @@ def numbered(own_images: Images) -> Images:
         "zeros": {"name": "IMG_0242.jpg"},
         "joined": {"name": "DSC00242"},
         "other": {"name": "IMG_9420.jpg"},
+        "cyrillic": {"name": "Кадр_0031.jpg"},
         "address": {"name": "Harbour", "url": "https://pictures.example/a/PIC_0077.jpg"},
         "taken": {"name": "Sunset", "taken_at": "2019-06-01T12:00:00Z"},
         "new year": {"name": "Sunset", "taken_at": "2020-01-01T00:30:00+01:00"},
@@ -54,7 +55,15 @@ def ids(images: Images, typed: str) -> Sequence[str]:
         ("242.jpg", set()),
         ("00242", {"joined", "zeros"}),
         ("0242", {"zeros", "joined"}),
+        ("img242", {"zeros"}),
+        ("IMG00242", {"zeros"}),
+        ("img_242", {"zeros"}),
+        ("name:img242", {"zeros"}),
+        ("dsc242", {"joined"}),
+        ("кадр31", {"cyrillic"}),
+        ("img24", set()),
         ("pic 77", {"address"}),
+        ("pic77", {"address"}),
         ("img 24", set()),
         ("artist:doe", set()),
         ("artist:tunrer", {"turner"}),
@@ -73,10 +82,16 @@ def test_a_number_as_typed_ranks_first(numbered: Images) -> None:
 
 
 def test_a_number_with_other_zeros_is_marked(numbered: Images) -> None:
-    (hit,) = numbered.found("img 242")
-    assert hit.name_html == "<em>IMG</em>_<em>0242</em>.jpg"
+    typed = ("img 242", "img242", "dsc242")
+    marked = {text: numbered.found(text)[0].name_html for text in typed}
+    assert marked == {
+        "img 242": "<em>IMG</em>_<em>0242</em>.jpg",
+        "img242": "<em>IMG_0242.jpg</em>",
+        "dsc242": "<em>DSC00242</em>",
+    }
 
 
 def test_a_name_with_a_number_is_suggested(numbered: Images) -> None:
-    (one,) = suggest(numbered.client, live_alias(numbered.alias), "img 242").suggestions
-    assert one.name_html == "<em>IMG</em>_<em>0242</em>.jpg"
+    for typed in ("img 242", "img242"):
+        (one,) = suggest(numbered.client, live_alias(numbered.alias), typed).suggestions
+        assert one.name == "IMG_0242.jpg"

@@ -20,6 +20,15 @@ def test_a_number_has_other_zeros_before_it(typed: str, others: list[str]) -> No
     assert sorted(found) == sorted(others)
 
 
+@pytest.mark.parametrize("typed", ["img242", "IMG_00242", "img-242", "ＩＭＧ２４２"])
+def test_a_number_behind_letters_has_other_zeros_too(typed: str) -> None:
+    (in_text,) = with_other_zeros("name", typed)
+    (in_address,) = with_other_zeros("url.file", typed)
+    joined = set(in_address["terms"]["url.file"])
+    assert "img0242" in joined
+    assert set(in_text["terms"]["name.stem"]) == joined | {f"_{one}" for one in joined}
+
+
 @pytest.mark.parametrize("typed", ["", "a", "24a", "1982-17", "3.5", "²", "202405120", "-1"])
 def test_another_word_is_no_number(typed: str) -> None:
     assert with_other_zeros("name", typed) == []
