@@ -1,4 +1,7 @@
-"""Create the resources of a local stack: streams, table, index and aliases, buckets, replica."""
+"""Create the resources of a local stack.
+
+They are streams, table, index and aliases, buckets, the replica, and what pictures need.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +16,7 @@ from functions.write_to_es.index import (
     ensure_index,
 )
 from lockstep.local.replica import ensure_replica
+from lockstep.pictures.bucket.rows import ensure_rows
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -56,12 +60,23 @@ def prepare(
     else:
         if not isinstance(done, Created) and done.other_shards is not None:
             tell(str(done))
-    for bucket in [stack.bucket, *([stack.replica.bucket] if stack.replica else [])]:
+    for bucket in _buckets(stack):
         with suppress(
             clients.s3.exceptions.BucketAlreadyOwnedByYou, clients.s3.exceptions.BucketAlreadyExists
         ):
             clients.s3.create_bucket(Bucket=bucket)
+    if stack.pictures is not None:
+        ensure_rows(clients.dynamodb, stack.pictures.rows)
     ensure_replica(stack)
+
+
+def _buckets(stack: "Stack") -> list[str]:
+    buckets = [stack.bucket]
+    if stack.replica is not None:
+        buckets.append(stack.replica.bucket)
+    if stack.pictures is not None:
+        buckets += filter(None, [stack.pictures.bucket, stack.pictures.thumbnails])
+    return buckets
 
 
 def _ensure_stream(client: "KinesisClient", name: str, shards: int) -> None:

@@ -31,6 +31,7 @@ from lockstep.stack.stack import (
     Endpoints,
     IndexFrom,
     LocalReplica,
+    PictureStores,
     Stack,
 )
 from lockstep.web.addresses import HOST
@@ -59,6 +60,9 @@ class ResourceNames:
     changes_stream: str = "lockstep-table-changes"
     replica_table: str = "lockstep_images"
     replica_bucket: str = "lockstep-replica-quarantine"
+    picture_bucket: str = "lockstep-pictures"
+    picture_rows: str = "lockstep-picture-rows"
+    thumbnail_bucket: str = "lockstep-thumbnails"
     region: str = LOCAL_REGION
     index_from: IndexFrom = "Kinesis"
     index_shards: int = 1
@@ -202,6 +206,7 @@ def stack_of(state: Path, names: ResourceNames, services: Mapping[str, Service])
         replica=LocalReplica(names.replica_table, names.replica_bucket)
         if TABLESTORE in at
         else None,
+        pictures=PictureStores(names.picture_bucket, names.picture_rows, names.thumbnail_bucket),
     )
 
 

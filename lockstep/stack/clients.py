@@ -35,6 +35,8 @@ CONNECT_SECONDS = 3
 READ_SECONDS = 30
 # Few attempts: an operator waits for the result, or for the error.
 _ATTEMPTS = 3
+# A full shard refuses records for a second, and others wait for the same second.
+_PATIENT_ATTEMPTS = 8
 _CONNECTIONS = 10  # as botocore has by default
 
 # A session makes one client at a time, and the local stacks of a process share theirs.
@@ -79,6 +81,13 @@ class Clients:
         encode_once(client, "PutRecords")
         client.meta.events.register("before-parse.kinesis.PutRecords", decode_results)
         return client
+
+    @cached_property
+    def putting_one(self) -> "KinesisClient":
+        """The client of the stream that puts single records. It retries: twice is as good."""
+        endpoint, config = self.stack.endpoints.kinesis, _config(attempts=_PATIENT_ATTEMPTS)
+        with _MAKING_CLIENTS:
+            return self.session.client("kinesis", endpoint_url=endpoint, config=config)
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":

@@ -66,6 +66,20 @@ class LocalReplica(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bucket: str
 
 
+class PictureStores(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the pictures of a stack are.
+
+    Attributes:
+        bucket: the bucket of the pictures. The key of a picture gives the id of its image.
+        rows: the DynamoDB table with one row for each key (`lockstep/pictures/bucket/rows.py`).
+        thumbnails: the bucket of the thumbnails; empty: the stack makes none.
+    """
+
+    bucket: str
+    rows: str
+    thumbnails: str = ""
+
+
 class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One running system: its endpoints and the names of its resources.
 
@@ -87,6 +101,8 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the search. `page` has the settings of the search page of a local stack, by the names of the
     fields of `PageSettings`; a deployed stack does not say them. `replica` is the replica of a
     local stack; None if it has none. The replica of a deployed stack is a stack of its own.
+    `pictures` tells where its pictures are; None if it has no picture bucket. A local stack always
+    has one.
     """
 
     endpoints: Endpoints
@@ -111,6 +127,7 @@ class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     search_facets: tuple[str, ...] = ()
     page: dict[str, str] = {}
     replica: LocalReplica | None = None
+    pictures: PictureStores | None = None
 
     @property
     def live(self) -> str:
@@ -261,7 +278,19 @@ def read_deployed(cloudformation: "CloudFormationClient", name: str, region: str
             },
             log_hash_secret=outputs.get("LogHashSecretArn", ""),
             search_facets=tuple(filter(None, outputs.get("SearchFacets", "").split(","))),
+            pictures=_pictures(outputs),
         )
     except KeyError as missing:
         message = f"stack {name!r} has no output {missing}: deploy it from template.yaml"
         raise StackNotFoundError(message) from None
+
+
+def _pictures(outputs: Mapping[str, str]) -> PictureStores | None:
+    """The picture bucket and what belongs to it; None if the stack was deployed without it."""
+    if "PictureBucketName" not in outputs:
+        return None
+    return PictureStores(
+        bucket=outputs["PictureBucketName"],
+        rows=outputs["PictureRowsTableName"],
+        thumbnails=outputs.get("ThumbnailBucketName", ""),
+    )

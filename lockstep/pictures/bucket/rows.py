@@ -1,13 +1,16 @@
 """The rows of `alignment`, in a DynamoDB table of their own.
 
-The key of a row is a keyed hash of the image's id, because an id may be the name of a file, and
-such a name may tell of a person. A row without an object and without an event to put has an
-`expires_at`, the table's time to live.
+The key of a row is a salted hash of the image's id, because an id may be the name of a file, and
+such a name may tell of a person. The salt is an item of the same table, so that a copy or a backup
+of the table always has the salt of its rows. A row without an object and without an event to put
+has an `expires_at`, the table's time to live.
 """
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -26,7 +29,11 @@ if TYPE_CHECKING:
         UniversalAttributeValueTypeDef,
     )
 
-KEY = "key"
+KEY: Final = "key"
+PURGED_BY: Final = "expires_at"
+# The key of the item with the salt. The keys of rows are 64 hex digits.
+SALT: Final = "salt"
+_SALT_BYTES = 32
 
 
 class _StoredRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,17 +48,17 @@ class _StoredRow(msgspec.Struct, frozen=True, omit_defaults=True):
 class PictureRows:
     """The rows of a table. Raises what boto3 raises: then it is unknown what is written."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, secret: bytes) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, salt: bytes) -> None:
         """Set up the table.
 
         Args:
             client: the client; it may retry.
             table: its name. Its partition key is `key`, a string.
-            secret: the key of the hash. With another one, all rows are lost.
+            salt: the key of the hash, by `salt_of`. With another one, all rows are lost.
         """
         self._client = client
         self._table = table
-        self._secret = secret
+        self._salt = salt
 
     def read(self, image_id: str) -> PictureRow | None:
         """The row of an image, strongly consistent; None if there is none.
@@ -98,7 +105,7 @@ class PictureRows:
         return True
 
     def _key(self, image_id: str) -> str:
-        return hmac.new(self._secret, image_id.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._salt, image_id.encode(), hashlib.sha256).hexdigest()
 
 
 def _item_of(row: PictureRow, now: float) -> "dict[str, UniversalAttributeValueTypeDef]":
@@ -111,7 +118,7 @@ def _item_of(row: PictureRow, now: float) -> "dict[str, UniversalAttributeValueT
     if row.event is not None:
         item["event"] = {"B": row.event}
     elif row.object is None:
-        item["expires_at"] = {"N": str(int(now + HORIZON.total_seconds()))}
+        item[PURGED_BY] = {"N": str(int(now + HORIZON.total_seconds()))}
     return item
 
 
@@ -126,3 +133,50 @@ def _row_in(item: "Mapping[str, AttributeValueTypeDef]") -> PictureRow:
         given=stored.given,
         event=None if event is None else bytes(event),
     )
+
+
+def ensure_rows(client: "DynamoDBClient", table: str) -> None:
+    """Create the table of a local stack unless it exists; with its time to live."""
+    with suppress(client.exceptions.ResourceInUseException):
+        client.create_table(
+            TableName=table,
+            AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    client.get_waiter("table_exists").wait(
+        TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+    purge = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    if purge.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
+        client.update_time_to_live(
+            TableName=table,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": PURGED_BY},
+        )
+
+
+def salt_of(client: "DynamoDBClient", table: str) -> bytes:
+    """The salt of the table; who asks first makes it. It never changes.
+
+    Raises what boto3 raises.
+
+    Raises:
+        CutAnswerError: the answer is cut off.
+    """
+    made = secrets.token_bytes(_SALT_BYTES)
+    while True:
+        answer = client.get_item(
+            TableName=table,
+            Key={KEY: {"S": SALT}},
+            ConsistentRead=True,
+            ReturnConsumedCapacity="TOTAL",
+        )
+        if item := item_in(answer, table):
+            return bytes(item[SALT]["B"])
+        with suppress(client.exceptions.ConditionalCheckFailedException):
+            client.put_item(
+                TableName=table,
+                Item={KEY: {"S": SALT}, SALT: {"B": made}},
+                ConditionExpression="attribute_not_exists(#key)",
+                ExpressionAttributeNames={"#key": KEY},
+            )

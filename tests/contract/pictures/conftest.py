@@ -12,9 +12,10 @@ from botocore.config import Config
 from msgspec.json import decode
 from PIL import Image as Pixels
 
+from functions.write_to_dynamodb.table import ensure_table
 from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAligner
 from lockstep.pictures.bucket.objects import BucketPictures
-from lockstep.pictures.bucket.rows import KEY, PictureRows
+from lockstep.pictures.bucket.rows import PictureRows, ensure_rows
 from lockstep.pictures.ids import PREFIX
 from lockstep.pictures.reading import PictureSettings
 from shared.event import Event
@@ -45,7 +46,7 @@ class Place:
         settings = PictureSettings(zone=dt.UTC)
         dynamodb = instead.get("dynamodb", self.dynamodb)
         return KeyAligner(
-            PictureRows(dynamodb, self.rows, b"secret"),
+            PictureRows(dynamodb, self.rows, b"salt"),
             BucketPictures(self.s3, self.name, settings),
             ImageVersions(dynamodb, self.images),
             EventStream(instead.get("kinesis", self.kinesis), self.name),
@@ -101,13 +102,8 @@ def place(dynamodb_endpoint: str, s3_endpoint: str, kinesis_endpoint: str) -> It
     found.s3.create_bucket(Bucket=name)
     found.kinesis.create_stream(StreamName=name, ShardCount=1)
     found.kinesis.get_waiter("stream_exists").wait(StreamName=name)
-    for table, key in ((found.rows, KEY), (found.images, "image_id")):
-        found.dynamodb.create_table(
-            TableName=table,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-        )
+    ensure_rows(found.dynamodb, found.rows)
+    ensure_table(found.dynamodb, found.images)
     yield found
     for table in (found.rows, found.images):
         found.dynamodb.delete_table(TableName=table)

@@ -16,7 +16,7 @@ from lockstep.local.services import (
 )
 from lockstep.stack.sam import env_vars
 from lockstep.stack.shipped import TEMPLATE, shipped
-from lockstep.stack.stack import REPLICA_CONSUMER, SEARCH, LocalReplica
+from lockstep.stack.stack import REPLICA_CONSUMER, SEARCH, LocalReplica, PictureStores
 from shared.quarantine import CONSUMERS
 from tests.unit.operator.command import assert_one_line, lockstep
 
@@ -49,7 +49,7 @@ def test_the_consumer_of_a_replica_runs_from_its_own_template() -> None:
     assert "--template" not in found[CONSUMERS[0]]
 
 
-def test_a_stack_has_a_replica_if_it_has_a_table_store() -> None:
+def test_a_stack_has_a_replica_if_it_has_a_table_store_and_always_has_a_picture_bucket() -> None:
     state = Path("state")
     names = ["kinesis", "dynamodb", "opensearch", "s3"]
     services = {
@@ -62,6 +62,9 @@ def test_a_stack_has_a_replica_if_it_has_a_table_store() -> None:
     del services[TABLESTORE]
     found = stack_of(state, ResourceNames(), services)
     assert (found.endpoints.tablestore, found.replica) == (None, None)
+    assert found.pictures == PictureStores(
+        "lockstep-pictures", "lockstep-picture-rows", "lockstep-thumbnails"
+    )
 
 
 def test_a_replica_needs_the_sdk_and_one_line_says_so(

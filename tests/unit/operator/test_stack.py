@@ -13,6 +13,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.sam import env_vars
 from lockstep.stack.stack import (
     Endpoints,
+    PictureStores,
     Stack,
     StackNotFoundError,
     read_deployed,
@@ -104,6 +105,7 @@ def test_a_stack_of_an_earlier_release_has_its_index_fed_from_kinesis() -> None:
     assert found.index_settings == IndexSettings()
     assert (found.log_groups, found.log_hash_secret) == ({}, "")
     assert found.search_facets == ()
+    assert found.pictures is None
 
 
 @mock_aws
@@ -119,9 +121,29 @@ def test_a_stack_that_is_not_ours_is_told_by_what_it_lacks() -> None:
         read_deployed(boto3.client("cloudformation", REGION), "other", REGION)
 
 
+@mock_aws
+@pytest.mark.parametrize("thumbnails", ["", "the-thumbnails"])
+def test_a_deployed_stack_may_have_pictures_and_thumbnails(thumbnails: str) -> None:
+    outputs = OUTPUTS | {"PictureBucketName": "the-pictures", "PictureRowsTableName": "the-rows"}
+    if thumbnails:
+        outputs["ThumbnailBucketName"] = thumbnails
+    deploy("lockstep", outputs)
+    found = read_deployed(boto3.client("cloudformation", REGION), "lockstep", REGION)
+    assert found.pictures == PictureStores("the-pictures", "the-rows", thumbnails)
+
+
 def test_a_local_stack_is_read_as_it_was_written(tmp_path: Path) -> None:
-    write_local(LOCAL, tmp_path)
-    assert read_local(tmp_path) == LOCAL
+    pictures = PictureStores("p", "r", "t")
+    for stack in (LOCAL, msgspec.structs.replace(LOCAL, pictures=pictures)):
+        write_local(stack, tmp_path)
+        assert read_local(tmp_path) == stack
+
+
+def test_the_local_stack_of_an_earlier_release_has_no_picture_bucket(tmp_path: Path) -> None:
+    fields = msgspec.to_builtins(LOCAL)
+    del fields["pictures"]
+    (tmp_path / "stack.json").write_text(json.dumps(fields))
+    assert read_local(tmp_path).pictures is None
 
 
 def test_without_a_local_stack_the_message_says_how_to_start_one(tmp_path: Path) -> None:
