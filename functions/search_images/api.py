@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from functions.search_images.page.paging import ResultPlace
     from functions.search_images.page.rendering import Site
     from functions.search_images.page_settings import PageSettings
+    from functions.search_images.picture_links import PictureLinks
 
 type ApiResponse = Response[str]
 
@@ -102,6 +103,7 @@ class Api:
         log: gets the causes of errors, which callers do not see.
         attributes: the names of the attributes that are facets.
         settings: returns the settings of the page. None: it has none.
+        pictures: returns what makes links to the stack's own pictures; None if it has none.
     """
 
     def __init__(
@@ -110,11 +112,13 @@ class Api:
         log: Logger,
         attributes: Sequence[str] = (),
         settings: "Callable[[], PageSettings] | None" = None,
+        pictures: "Callable[[], PictureLinks | None]" = lambda: None,
     ) -> None:
         self._stores = stores
         self._log = log
         self._attributes = attributes
         self._settings = settings
+        self._pictures = pictures
         self._made: Site | None = None
         self._resolver = APIGatewayHttpResolver()
         self._add_addresses()
@@ -174,9 +178,11 @@ class Api:
     def _site(self) -> "Site":
         """The frame of the page; the first request for the page makes it."""
         if self._made is None:
-            from functions.search_images.page.rendering import PLAIN, Site
+            from functions.search_images.page.rendering import Site
+            from functions.search_images.page_settings import NO_SETTINGS
 
-            self._made = PLAIN if self._settings is None else Site(self._settings())
+            settings = NO_SETTINGS if self._settings is None else self._settings()
+            self._made = Site(settings, self._pictures())
         return self._made
 
     def _html(self, whole: str) -> ApiResponse:

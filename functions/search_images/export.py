@@ -25,7 +25,7 @@ MOST_COLUMNS = 50
 
 
 class ExportedImage(msgspec.Struct, frozen=True, kw_only=True):
-    """One image, with the fields of a hit (`search.Hit`) except the highlights."""
+    """One image, with the fields of a hit (`search.Hit`) except highlights and checksum."""
 
     image_id: str
     version: int

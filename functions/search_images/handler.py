@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
     from functions.search_images.page_settings import PageSettings
+    from functions.search_images.picture_links import PictureLinks
 
 logger = new_logger()
 
@@ -58,8 +59,18 @@ def page_settings() -> "PageSettings":
     return settings_in(os.environ, logger.error)
 
 
+def picture_links() -> "PictureLinks | None":
+    """What makes links to the pictures of the stack; None if it has none."""
+    if not os.getenv("PICTURE_BUCKET"):
+        return None
+    # Only the page needs it, and only in a stack with pictures.
+    from functions.search_images.picture_links import links_in  # noqa: PLC0415
+
+    return links_in(os.environ, botocore.session.get_session())
+
+
 facets = [name for name in os.getenv("SEARCH_FACETS", "").split(",") if name]
-api = Api(stores, logger, facets, page_settings)
+api = Api(stores, logger, facets, page_settings, picture_links)
 
 
 @logger.inject_lambda_context

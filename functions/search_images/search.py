@@ -62,6 +62,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | UnsetType = UNSET
     width: int | UnsetType = UNSET
     height: int | UnsetType = UNSET
+    checksum: str | UnsetType = UNSET
     uploaded_by: str | UnsetType = UNSET
     taken_at: str | UnsetType = UNSET
     tags: list[str]

@@ -1,31 +1,24 @@
-"""The id of an image from the key of its picture, and the key that an upload chooses.
+"""The key that an upload chooses for a picture, and the ids that its pictures have taken."""
 
-A deletion carries no metadata, so the id follows from the key alone:
-
-- A key that is a valid id is the id, unless it has the derived form.
-- Any other key has an id in the derived form: a readable start, `:sha256-`, and the SHA-256 of the
-  key in UTF-8, in hex.
-
-So two keys never have the same id, as far as SHA-256 has no collisions: the ids of the first rule
-never have the derived form, those of the second rule always have it, and tell their keys apart.
-"""
-
-import hashlib
-import re
-import unicodedata
 from typing import Final, Literal
 
 from lockstep.console.errors import UserError
-from shared.event import IMAGE_ID_PATTERN
+from shared.picture_ids import PREFIX, id_of_key, key_after
 
-# The keys of all pictures in the picture bucket begin with it. The id follows from the rest.
-PREFIX: Final = "pictures/"
-# Of the rest, in bytes of UTF-8: Amazon S3 allows 1,024 for a whole key.
+__all__ = [
+    "MAX_KEY_BYTES",
+    "PREFIX",
+    "ClaimedIds",
+    "IdRule",
+    "KeyRefusedError",
+    "SameIdError",
+    "id_of_key",
+    "key_after",
+    "key_by",
+]
+
+# Of the key after the prefix, in bytes of UTF-8: Amazon S3 allows 1,024 for a whole key.
 MAX_KEY_BYTES: Final = 1024 - len(PREFIX)
-_START = 120
-_is_id = re.compile(IMAGE_ID_PATTERN).match
-_is_derived = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_START - 1}}}:sha256-[0-9a-f]{{64}}")
-_NOT_READABLE = re.compile(r"[^A-Za-z0-9._]+")
 _PARTS = {".", ".."}
 
 # What `--id-from` may be: what the key, and so the id, is made of.
@@ -38,28 +31,6 @@ class KeyRefusedError(UserError):
 
 class SameIdError(UserError):
     """Two pictures would be one image."""
-
-
-def id_of_key(key: str) -> str:
-    """The id of the image whose picture has this key.
-
-    Args:
-        key: the key of the object after the prefix of the pictures; any text.
-    """
-    if _is_id(key) and not _is_derived.fullmatch(key):
-        return key
-    # Letters of Latin scripts lose their accents; other scripts cannot be in an id.
-    plain = unicodedata.normalize("NFKD", key).encode("ascii", "ignore").decode()
-    start = _NOT_READABLE.sub("-", plain).lstrip("._-")[:_START].rstrip("._-") or "key"
-    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
-    return f"{start}:sha256-{digest}"
-
-
-def key_after(prefix: str, key: str) -> str | None:
-    """The key after the prefix of the pictures; None if the object is not below the prefix."""
-    if not key.startswith(prefix) or len(key) == len(prefix):
-        return None
-    return key[len(prefix) :]
 
 
 def key_by(rule: IdRule, *, path: str, checksum: str, suffix: str) -> str:

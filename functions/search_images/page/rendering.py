@@ -30,6 +30,7 @@ from functions.search_images.links import (
 )
 from functions.search_images.page.picture import Elsewhere, InBucket, ShownPicture, picture_at
 from functions.search_images.page_settings import NO_SETTINGS, TITLE, PageSettings
+from functions.search_images.picture_links import PictureLinks
 
 # A new search begins without these.
 _OF_A_PAGE = (TEXT, CURSOR, START, IMAGE, AT, FACET, CONTAINS)
@@ -55,17 +56,20 @@ _script = f'"use strict";\n{_together("script", "js", _SCRIPTS)}'
 class Site:
     """The frame of every page: what the settings of the stack make of style, policy and title.
 
-    `headers` belong to every answer.
+    `headers` belong to every answer. `pictures` makes links to the stack's own pictures; None: it
+    has no pictures.
     """
 
-    def __init__(self, settings: PageSettings) -> None:
+    def __init__(self, settings: PageSettings, pictures: PictureLinks | None = None) -> None:
+        self.pictures = pictures
         self.title = settings.title or TITLE
         self.picture_hosts = [one for one in settings.picture_hosts.split(",") if one]
         self._logo = settings.logo
         colours = settings.accent.split(",") if settings.accent else []
         self._accent = colours[0] if colours else _ACCENT
         self._style = _style + (_own_colours(*colours) if colours else "")
-        self.headers = _headers(_policy(self._style, [*self.picture_hosts, self._logo]))
+        own = () if pictures is None else pictures.sources
+        self.headers = _headers(_policy(self._style, [*own, *self.picture_hosts, self._logo]))
 
     def render(
         self,

@@ -20,8 +20,8 @@ from lockstep.pictures.alignment import (
 from lockstep.pictures.bucket.answers import item_in
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.bucket.rows import PictureRows
-from lockstep.pictures.ids import id_of_key, key_after
 from lockstep.pictures.image import GivenFields
+from shared.picture_ids import id_of_key, key_after
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

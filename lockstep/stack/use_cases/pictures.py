@@ -6,7 +6,7 @@ from lockstep.console.errors import UserError
 from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAligner
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.bucket.rows import PictureRows, salt_of
-from lockstep.pictures.ids import PREFIX
+from shared.picture_ids import PREFIX
 
 if TYPE_CHECKING:
     from lockstep.pictures.reading import PictureSettings

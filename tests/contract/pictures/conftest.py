@@ -16,9 +16,9 @@ from functions.write_to_dynamodb.table import ensure_table
 from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAligner
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.bucket.rows import PictureRows, ensure_rows
-from lockstep.pictures.ids import PREFIX
 from lockstep.pictures.reading import PictureSettings
 from shared.event import Event
+from shared.picture_ids import PREFIX
 
 NOW = 1_800_000_000.0
 

@@ -9,9 +9,9 @@ from msgspec import UNSET
 
 from lockstep.pictures.alignment import CountedVersionError
 from lockstep.pictures.bucket.aligner import ForeignKeyError, GivenByUpload
-from lockstep.pictures.ids import PREFIX
 from shared.event import Event, Image
 from shared.horizon import HORIZON
+from shared.picture_ids import PREFIX
 from tests.contract.pictures.conftest import NOW, Place, picture
 
 KEY = PREFIX + "a.jpg"

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from lockstep.local.prepare import prepare
 from lockstep.pictures.alignment import PictureRow
 from lockstep.pictures.bucket.rows import SALT, PictureRows, ensure_rows, salt_of
-from lockstep.pictures.ids import PREFIX
 from lockstep.pictures.reading import PictureSettings
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, PictureStores, Stack
@@ -23,6 +22,7 @@ from lockstep.stack.use_cases.pictures import (
     picture_rows,
     picture_stores,
 )
+from shared.picture_ids import PREFIX
 from tests.contract.pictures.conftest import Place, picture
 
 KEY = PREFIX + "a.jpg"

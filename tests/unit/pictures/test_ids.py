@@ -13,11 +13,10 @@ from lockstep.pictures.ids import (
     IdRule,
     KeyRefusedError,
     SameIdError,
-    id_of_key,
-    key_after,
     key_by,
 )
 from shared.event import IMAGE_ID_PATTERN
+from shared.picture_ids import id_of_key, key_after
 
 DIGEST = "0123456789abcdef" * 4
 # Any text, and texts that look like ids or like derived ids.
