@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -103,6 +103,38 @@ def document_in(body: bytes) -> ParsedDocument:
     Raises:
         NotADocumentError: it holds none.
     """
+    return _unwrapped(body)[1]
+
+
+def without_records(body: bytes, gone: Collection[int]) -> bytes | None:
+    """The same failure document without some of its records; None if none is left.
+
+    Args:
+        body: a document with a payload.
+        gone: the places of these records in it, counted from 0.
+
+    Raises:
+        NotADocumentError: it is not such a document.
+    """
+    inner, document = _unwrapped(body)
+    if document.payload is UNSET:
+        raise NotADocumentError("it has no payload")
+    with _forgeries_told():
+        payload = msgspec.json.decode(document.payload, type=str | dict[str, Any])
+        text = payload.encode() if isinstance(payload, str) else document.payload
+        event = msgspec.json.decode(text, type=dict[str, Any])
+        left = [one for place, one in enumerate(event["Records"]) if place not in gone]
+    if not left:
+        return None
+    # All other fields stay as Lambda wrote them.
+    event["Records"] = left
+    said = msgspec.json.encode(event).decode() if isinstance(payload, str) else event
+    whole = msgspec.json.decode(inner, type=dict[str, Any])
+    return msgspec.json.encode(whole | {"payload": said})
+
+
+def _unwrapped(body: bytes) -> tuple[bytes, ParsedDocument]:
+    """The document without the messages around it: its bytes, and what they say."""
     for _ in range(_MOST_WRAPPINGS):
         try:
             wrapped = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
@@ -111,7 +143,7 @@ def document_in(body: bytes) -> ParsedDocument:
                 found = msgspec.json.decode(body, type=ParsedDocument)
                 if found.of_kinesis is UNSET and found.of_table is UNSET:
                     raise NotADocumentError("not a failure document: it names no batch")
-                return found
+                return body, found
             body = msgspec.json.decode(inner, type=str).encode()
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise NotADocumentError(

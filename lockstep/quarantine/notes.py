@@ -41,8 +41,20 @@ class NotedRecord(msgspec.Struct, frozen=True):
     event: NotedEvent | None
 
 
-class _Note(msgspec.Struct, frozen=True):
+class Note(msgspec.Struct, frozen=True):
+    """An object under `redriven/notes/`."""
+
     records: tuple[NotedRecord, ...]
+
+    @property
+    def encoded(self) -> bytes:
+        """The object."""
+        return msgspec.json.encode(self)
+
+
+def note_key(body: bytes) -> str:
+    """The key of a note. It follows from its content: after an interruption, it is the same."""
+    return f"{NOTES}{hashlib.sha256(body).hexdigest()[:_NAME_LENGTH]}.json"
 
 
 class DamagedNote(msgspec.Struct, frozen=True):
@@ -93,14 +105,12 @@ class Notes:
 
     def write(self, records: Iterable[NotedRecord]) -> None:
         """Write one note about all these records."""
-        body = msgspec.json.encode(_Note(tuple(records)))
-        # Named by its content: after an interruption, the same note is the same object.
-        name = hashlib.sha256(body).hexdigest()[:_NAME_LENGTH]
-        self._objects.write(f"{NOTES}{name}.json", body)
+        body = Note(tuple(records)).encoded
+        self._objects.write(note_key(body), body)
 
     def _take(self, key: str, body: bytes) -> None:
         try:
-            note = msgspec.json.decode(body, type=_Note)
+            note = msgspec.json.decode(body, type=Note)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             self.damaged.append(DamagedNote(key, f"not a note of a redrive: {error}"))
             return

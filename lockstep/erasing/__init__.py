@@ -1,0 +1,1 @@
+"""Erasing images: all content of them, in each place that keeps some."""
