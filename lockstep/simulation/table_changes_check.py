@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lockstep.quarantine.bucket import REDRIVEN, redriven_key
+from lockstep.quarantine.bucket import DISCARDED, REDRIVEN, discarded_key, redriven_key
 from lockstep.simulation import oracle
 from lockstep.simulation.fakes.kinesis import AcceptedRecord
 from lockstep.simulation.interpretation import REFUSED_BY_INDEX, Poison
@@ -79,20 +79,21 @@ def _document(
 
 
 def _check_quarantine(system: System, routes: Routes, known: Documents) -> set[str]:
-    """I1: each quarantined or redriven record is whole, and its reason is right.
+    """I1: each quarantined, redriven or discarded record is whole, and its reason is right.
 
     Returns:
-        The images that a record in quarantine explains: of either consumer.
+        The images that such a record explains: of either consumer. A discarded record explains
+        nothing to an audit, but the difference is the operator's own decision.
     """
-    folders = (f"{PREFIX}{INDEX_CONSUMER}/", f"{REDRIVEN}{INDEX_CONSUMER}/")
+    folders = tuple(f"{folder}{INDEX_CONSUMER}/" for folder in (PREFIX, REDRIVEN, DISCARDED))
     objects = system.bucket.objects
     bodies = {key: body for key, body in objects.items() if key.startswith(folders)}
     consumer = system.consumers["write_to_es"]
     explained: set[str] = set()
     for record in _records(system, routes):
         key = system.quarantine_key(consumer, record)
-        for body in (bodies.pop(key, None), bodies.pop(redriven_key(key), None)):
-            if body is not None:
+        for place in (key, redriven_key(key), discarded_key(key)):
+            if (body := bodies.pop(place, None)) is not None:
                 held = _decoder.decode(body)
                 _check_payload(record, held)
                 _check_reason(system, record, held, known)
@@ -102,7 +103,7 @@ def _check_quarantine(system: System, routes: Routes, known: Documents) -> set[s
     table = system.consumers["write_to_dynamodb"]
     for record in system.stream.accepted:
         key = system.quarantine_key(table, record)
-        if key in objects or redriven_key(key) in objects:
+        if objects.keys() & {key, redriven_key(key), discarded_key(key)}:
             # If only its key is wrong, an operator may have written it to the index before.
             event = system.ledger.event_in(record)
             explained.add(record.partition_key if event is None else event.image_id)
