@@ -36,7 +36,7 @@ from lockstep.commands.tablestore.redrive import RedrivenKeys
 from lockstep.commands.trace import Traced
 from lockstep.console.terminal import JSON_FORMAT
 from lockstep.images.outcomes import ChangedImage
-from lockstep.plan.planning import CapacityPlan
+from lockstep.plan.parameters import PlannedStack
 from lockstep.rebuild.rebuild import RebuildPlan, Rebuilt
 from lockstep.repair.purge import Purged
 from lockstep.replay.replay import Replayed, ReplayPlan
@@ -61,7 +61,7 @@ ANSWERS: Mapping[str, Sequence[type[msgspec.Struct]]] = {
     "demo": [Demo],
     "get": [ShownImage],
     "import": [Imported],
-    "plan": [CapacityPlan],
+    "plan": [PlannedStack],
     "prepare": [Prepared],
     "purge": [Purged],
     "put": [PutEvents],

@@ -54,7 +54,7 @@ def state_option(command: Command) -> Command:
     def with_state(*args: Any, state: Path | None, **given: Any) -> Any:
         return command(*args, state=state or settings().state, **given)
 
-    return _config_option(_state_option(with_state))
+    return config_option(_state_option(with_state))
 
 
 def _state_option(command: Command) -> Command:
@@ -66,7 +66,9 @@ def _state_option(command: Command) -> Command:
     )(command)
 
 
-def _config_option(command: Command) -> Command:
+def config_option(command: Command) -> Command:
+    """`--config`: the file with the settings."""
+
     def keep(context: click.Context, _: click.Parameter, file: Path | None) -> None:
         context.meta[_FILE] = file
 
@@ -140,7 +142,7 @@ def _with_stack(command: Command, *, writes: When, changes: When) -> Command:
         metavar="NAME",
         help="Use this CloudFormation stack. Default: LOCKSTEP_STACK, or the local stack.",
     )
-    return named_option(local_option(_config_option(_state_option(with_stack))))
+    return named_option(local_option(config_option(_state_option(with_stack))))
 
 
 def _chosen(

@@ -1,17 +1,21 @@
 """`lockstep plan`: what a stack needs and costs, before it is deployed."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
+from lockstep.commands.chosen_stack import config_option, connected, settings
 from lockstep.commands.options import NumberRange, examples, json_option
-from lockstep.console.terminal import answers, print_json, print_table
+from lockstep.commands.plan_text import show, show_changes
+from lockstep.console.errors import UserError
+from lockstep.console.terminal import notes, print_json
+from lockstep.console.text import printable
 from lockstep.plan.expected import ExpectedLoad
-from lockstep.plan.formulas import names_in
-from lockstep.plan.index import CHOICES
-from lockstep.plan.planning import CapacityPlan, PlannedFigure, PlanSource, plan
+from lockstep.plan.hourly import HOURS, read_hourly
+from lockstep.plan.parameters import parameter_file, planned_stack
+from lockstep.plan.planning import plan
 from lockstep.plan.sources import measured, own_prices, read_prices
 
 # Beyond these, no account exists, and products of figures would not be finite.
@@ -20,10 +24,11 @@ _MOST_EVENTS = 1e9
 _MOST_IMAGES = 1e12
 _MOST_SEARCHES = 1e6
 _LARGEST_EVENT = 1_048_576
-_AN_HOUR = 3600
-_WHOLE = 100  # from here on, without decimals
 _RETENTIONS = ("2", "3", "7", "14", "30")  # RetentionDays of the template
-_CHOSEN = frozenset(CHOICES)
+
+
+class PlanFileError(UserError):
+    """A file of a plan exists already; the message names it."""
 
 
 @click.command(
@@ -31,21 +36,27 @@ _CHOSEN = frozenset(CHOICES)
     epilog=examples(
         "lockstep plan --events 50 --peak 200 --images 10000000 --updates 96",
         "lockstep plan --events 1 --images 100000 --searches 2 --explain",
-        "lockstep plan --events 50 --images 1e6 --prices frankfurt.toml --json",
+        "lockstep plan --hourly day.txt --images 1e6 --prices frankfurt.toml --json",
+        "lockstep plan --stack lockstep --write-parameters planned.toml",
     ),
 )
 @click.option(
     "--events",
     type=NumberRange(min=_FEWEST_EVENTS, max=_MOST_EVENTS),
     metavar="N",
-    required=True,
     help="Events a second, the mean of a month.",
+)
+@click.option(
+    "--hourly",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Instead of --events: 24 lines, the events a second in each hour of a day (UTC).",
 )
 @click.option(
     "--peak",
     type=NumberRange(min=_FEWEST_EVENTS, max=_MOST_EVENTS),
     metavar="N",
-    help="Events a second at the busiest time.  [default: as --events]",
+    help="Events a second at the busiest time.  [default: as --events, or the busiest hour]",
 )
 @click.option(
     "--event-bytes",
@@ -57,7 +68,6 @@ _CHOSEN = frozenset(CHOICES)
     "--images",
     type=NumberRange(min=1, max=_MOST_IMAGES),
     metavar="N",
-    required=True,
     help="Images in both stores.",
 )
 @click.option(
@@ -80,16 +90,12 @@ _CHOSEN = frozenset(CHOICES)
     "--searches",
     type=NumberRange(min=0, max=_MOST_SEARCHES),
     metavar="N",
-    default=0,
-    show_default=True,
-    help="Searches a second, the mean of a month.",
+    help="Searches a second, the mean of a month.  [default: 0]",
 )
 @click.option(
     "--retention",
     type=click.Choice(_RETENTIONS),
-    default="7",
-    show_default=True,
-    help="Days for which the stream keeps events.",
+    help="Days for which the stream keeps events.  [default: 7]",
 )
 @click.option(
     "--outage-hours",
@@ -105,20 +111,37 @@ _CHOSEN = frozenset(CHOICES)
     metavar="FILE",
     help="Prices and limits of another region or date.  [default: those of Lockstep]",
 )
+@click.option(
+    "--stack",
+    "name",
+    metavar="NAME",
+    help="Start from the load of this CloudFormation stack, and say what to change in it.",
+)
+@config_option
+@click.option(
+    "--write-parameters",
+    "parameters",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the parameters of the template into a new FILE, for sam deploy --config-file.",
+)
 @click.option("--explain", is_flag=True, help="Show the formula and the sources of each figure.")
 @json_option
 def plan_command(
     *,
-    events: float,
+    events: float | None,
+    hourly: Path | None,
     peak: float | None,
     event_bytes: float | None,
-    images: float,
+    images: float | None,
     updates: float,
     deletions: float,
-    searches: float,
-    retention: str,
+    searches: float | None,
+    retention: str | None,
     outage_hours: float,
     prices: Path | None,
+    name: str | None,
+    parameters: Path | None,
     explain: bool,
     as_json: bool,
 ) -> None:
@@ -127,91 +150,64 @@ def plan_command(
     The figures are calculated from measurements of Lockstep, and from limits and prices of AWS.
     Nothing was seen on AWS, and no network is used. A star marks a price or a limit that nobody
     compared with its source.
+
+    --stack reads the load of the last 14 days from the metrics of a deployed stack. What you say
+    with other options counts instead. It shows the parameters that should have another value.
     """
-    known = measured()
+    for wrong, why in (
+        (events is not None and hourly is not None, "give --events or --hourly, not both"),
+        (name is None and events is None and hourly is None, "give --events, --hourly or --stack"),
+        (name is None and images is None, "give --images"),
+    ):
+        if wrong:
+            raise click.UsageError(why)
+    hours = () if hourly is None else read_hourly(hourly, most=_MOST_EVENTS)
+    quoted = own_prices() if prices is None else read_prices(prices)
+    if parameters is not None and parameters.exists():
+        raise PlanFileError(f"{parameters} exists already: give the name of a new file")
+    found = {} if name is None else _deployed(name)
+    if events is None and not hours:
+        hours = found["events_by_hour"]
+        peak = found["peak_events_per_second"] if peak is None else peak
+    mean = events or sum(hours) / HOURS
+    if mean < _FEWEST_EVENTS:  # so few events have no hours
+        mean, hours = _FEWEST_EVENTS, ()
+    said = {"images": images, "searches_per_second": searches, "event_bytes": event_bytes}
+    has: dict[str, Any] = {
+        "searches_per_second": 0.0,
+        "event_bytes": measured()["benchmark_event_bytes"].value,
+        **found,
+        **{field: value for field, value in said.items() if value is not None},
+    }
+    deployed = found.get("parameters")
     load = ExpectedLoad(
-        mean_events_per_second=events,
-        peak_events_per_second=events if peak is None else peak,
-        event_bytes=known["benchmark_event_bytes"].value if event_bytes is None else event_bytes,
-        images=images,
+        mean_events_per_second=mean,
+        peak_events_per_second=max((mean, *hours) if peak is None else (peak, _FEWEST_EVENTS)),
+        event_bytes=has["event_bytes"],
+        images=has["images"],
         update_share=updates / 100,
         deletion_share=deletions / 100,
-        searches_per_second=searches,
-        retention_days=float(retention),
+        searches_per_second=has["searches_per_second"],
+        retention_days=float(retention or (deployed or {}).get("RetentionDays", "7")),
         outage_hours=outage_hours,
+        events_by_hour=hours,
     )
-    planned = plan(load, known, own_prices() if prices is None else read_prices(prices))
+    planned = planned_stack(plan(load, measured(), quoted), deployed)
+    if parameters is not None:
+        with parameters.open("x", encoding="utf-8") as file:
+            file.write(parameter_file(planned))
     if as_json:
         print_json(planned)
     else:
         show(planned, explain=explain)
+        if name is not None:
+            show_changes(name, planned.changes)
+    if parameters is not None:
+        notes.print(printable(f"wrote the parameters into {parameters}"))
 
 
-def show(planned: CapacityPlan, *, explain: bool) -> None:
-    """Print a plan as text."""
-    unchecked = _unchecked(planned)
-    for section, figures in groupby(planned.figures, key=lambda one: one.section):
-        chosen = [one for one in figures if explain or one.shown]
-        if explain:
-            answers.print(f"{section}:")
-            for line in _explained(chosen, unchecked):
-                answers.print(line)
-        else:
-            print_table(
-                [section, " value", "unit"],
-                [[one.label, *_shown(one, unchecked)] for one in chosen],
-            )
-    first = next(one for one in planned.figures if one.name == planned.first_limit)
-    answers.print(f"the first limit: {first.label}, at {_value(first.value, first.unit)} events/s")
-    if explain:
-        answers.print("sources:")
-        for source in planned.sources:
-            answers.print(f"  {_source(source)}")
-    count = sum(not one.checked for one in planned.sources)
-    answers.print(
-        f"prices and limits of {planned.region}, {planned.as_of}; {count} of them were not "
-        "compared with their sources (*)"
-    )
+def _deployed(name: str) -> dict[str, Any]:
+    """The load of a deployed stack, by the names of the fields of `DeployedLoad`."""
+    from lockstep.stack.use_cases.load import deployed_load  # noqa: PLC0415 - not without a stack
 
-
-def _explained(figures: Sequence[PlannedFigure], unchecked: frozenset[str]) -> Iterator[str]:
-    for one in figures:
-        yield f"  {one.label}: {' '.join(_shown(one, unchecked)).rstrip()}"
-        yield f"    {one.name} = {one.formula}"
-
-
-def _unchecked(planned: CapacityPlan) -> frozenset[str]:
-    """The figures that follow from a source that was not compared."""
-    found = {one.name for one in planned.sources if not one.checked}
-    for figure in planned.figures:
-        if figure.name not in _CHOSEN and not found.isdisjoint(names_in(figure.formula)):
-            found.add(figure.name)
-    return frozenset(found)
-
-
-def _shown(one: PlannedFigure, unchecked: frozenset[str]) -> tuple[str, str]:
-    """A figure and its unit; a star if it follows from what nobody compared with its source."""
-    value, unit = one.value, one.unit
-    if isinstance(value, str):
-        unit = ""
-    elif unit == "s" and value >= _AN_HOUR:
-        value, unit = value / _AN_HOUR, "h"
-    return _value(value, unit), f"{unit} {'*' if one.name in unchecked else ''}".strip()
-
-
-def _source(one: PlanSource) -> str:
-    where = one.source if one.checked else f"{one.source} (* not compared"
-    if not one.checked:
-        where += f"; read in {one.read_in})" if one.read_in else ")"
-    return f"{one.name} = {one.value:.10g}: {one.meaning}; {where}"
-
-
-def _value(value: float | str, unit: str) -> str:
-    """A figure for people: dollars in cents, others in at least three digits."""
-    if isinstance(value, str):
-        return value
-    if unit == "dollars":
-        return f"{value:,.2f}"
-    if value >= _WHOLE or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return msgspec.structs.asdict(deployed_load(connected(name, settings().state), name))

@@ -9,7 +9,7 @@ RECOVERY: Sequence[Formula] = (
         "backlog_events",
         "backlog after the outage",
         "events",
-        "outage_hours * 3600 * mean_events_per_second",
+        "most_events(events_by_hour, outage_hours)",
     ),
     Formula(
         "read_events_per_second",
@@ -46,15 +46,13 @@ RECOVERY: Sequence[Formula] = (
         "table_catch_up_s",
         "table: time to catch up",
         "s",
-        "backlog_events / (table_drain_events_per_second - mean_events_per_second)"
-        " if table_drain_events_per_second > mean_events_per_second else 'never'",
+        "catch_up_s(events_by_hour, outage_hours, table_drain_events_per_second)",
     ),
     Formula(
         "index_catch_up_s",
         "index: time to catch up",
         "s",
-        "backlog_events / (index_drain_events_per_second - mean_events_per_second)"
-        " if index_drain_events_per_second > mean_events_per_second else 'never'",
+        "catch_up_s(events_by_hour, outage_hours, index_drain_events_per_second)",
     ),
 )
 

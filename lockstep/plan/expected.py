@@ -1,5 +1,7 @@
 """The load for which a stack is planned."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from lockstep.console.errors import UserError
@@ -18,6 +20,8 @@ class ExpectedLoad(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         mean_events_per_second: events a second, over a month.
         peak_events_per_second: events a second, at the busiest time.
+        events_by_hour: events a second in each hour of a day (UTC), whose mean is the mean; empty:
+            each hour is as the mean.
         event_bytes: size of an event on the stream.
         images: images in both stores.
         update_share: part of the events that change an image, 0 to 1.
@@ -36,6 +40,12 @@ class ExpectedLoad(msgspec.Struct, frozen=True, kw_only=True):
     searches_per_second: float
     retention_days: float
     outage_hours: float
+    events_by_hour: Sequence[float] = ()
+
+    @property
+    def hours(self) -> Sequence[float]:
+        """Events a second in each hour of a day."""
+        return self.events_by_hour or (self.mean_events_per_second,) * 24
 
     def check(self) -> None:
         """Check what the parts say together.
@@ -47,6 +57,11 @@ class ExpectedLoad(msgspec.Struct, frozen=True, kw_only=True):
             raise LoadRefusedError(
                 f"the peak ({self.peak_events_per_second:g} events a second) is below the mean "
                 f"({self.mean_events_per_second:g}): give --peak at least the mean"
+            )
+        if self.peak_events_per_second < max(self.hours):
+            raise LoadRefusedError(
+                f"the peak ({self.peak_events_per_second:g} events a second) is below the busiest "
+                f"hour ({max(self.hours):g}): give --peak at least that, or leave it out"
             )
         if self.update_share + self.deletion_share > 1:
             raise LoadRefusedError(

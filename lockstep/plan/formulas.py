@@ -1,7 +1,8 @@
 """Formulas as texts: what is shown is what is calculated.
 
 A formula has numbers, texts, names of earlier figures, `+ - * /`, comparisons, `A if B else C`, and
-the functions `ceil`, `floor`, `max` and `min`. The names end with their units.
+the functions `ceil`, `floor`, `max`, `min`, and those of `catching_up.py`. The names end with their
+units.
 """
 
 import ast
@@ -12,7 +13,11 @@ from typing import Any
 
 import msgspec
 
+from lockstep.plan.catching_up import catch_up_s, most_events
+
 type Value = float | str
+type Known = Value | Sequence[float]
+"""What a formula may name: a figure, or a load by the hour."""
 
 _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -29,10 +34,12 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.NotEq: operator.ne,
 }
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "catch_up_s": catch_up_s,
     "ceil": lambda number: math.ceil(round(number, 9)),  # 3.0000000000000004 shards are 3
     "floor": lambda number: math.floor(round(number, 9)),
     "max": max,
     "min": min,
+    "most_events": most_events,
 }
 
 
@@ -62,7 +69,7 @@ def names_in(text: str) -> Sequence[str]:
     return [name for name in dict.fromkeys(node.id for node in found) if name not in _FUNCTIONS]
 
 
-def value_of(text: str, values: Mapping[str, Value]) -> Value:
+def value_of(text: str, values: Mapping[str, Known]) -> Value:
     """Calculate a formula.
 
     Args:
@@ -78,7 +85,7 @@ def value_of(text: str, values: Mapping[str, Value]) -> Value:
     return found
 
 
-def _value(node: ast.expr, values: Mapping[str, Value]) -> Any:
+def _value(node: ast.expr, values: Mapping[str, Known]) -> Any:
     match node:
         case ast.Constant(value=float() | int() | str() as value):
             return value

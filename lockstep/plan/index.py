@@ -3,7 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from lockstep.plan.formulas import Formula, Value
+import msgspec
+
+from lockstep.plan.formulas import Formula, Known, Value
 from lockstep.plan.sources import NodeType
 
 DISKS_GIB = (10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1000)
@@ -96,16 +98,18 @@ CHOICES: Mapping[str, tuple[str, str, str]] = {
 """What is chosen from a list: label, unit, and how."""
 
 
-def chosen_nodes(types: Sequence[NodeType], values: Mapping[str, Value]) -> dict[str, Value]:
+def chosen_nodes(types: Sequence[NodeType], values: Mapping[str, Known]) -> dict[str, Value]:
     """The nodes of the domain: a value for each name in `CHOICES`.
 
     Args:
         types: the types to choose from.
         values: the figures of `INDEX`, and what they follow from.
     """
-    vcpus, disk = float(values["domain_vcpus"]), float(values["domain_disk_gib"])
-    copies = float(values["primaries"]) * (1 + float(values["replicas"]))
-    nodes = float(values["most_template_nodes"])
+    names = ("domain_vcpus", "domain_disk_gib", "primaries", "replicas", "most_template_nodes")
+    vcpus, disk, primaries, replicas, nodes = msgspec.convert(
+        [values[name] for name in names], list[float]
+    )
+    copies = primaries * (1 + replicas)
     used = min(nodes, copies)
     for node in sorted(types, key=lambda one: one.hour_dollars):
         if node.vcpus * used >= vcpus and node.most_disk_gib * used >= disk:

@@ -9,7 +9,7 @@ from lockstep.plan.bounds import GROWTH, HOT_IMAGE, LIMITS, RECOVERY
 from lockstep.plan.consumers import CONSUMERS
 from lockstep.plan.dollars import ITEMS, STREAM
 from lockstep.plan.expected import ExpectedLoad
-from lockstep.plan.formulas import Formula, Value, names_in, value_of
+from lockstep.plan.formulas import Formula, Known, names_in, value_of
 from lockstep.plan.index import CHOICES, INDEX, chosen_nodes
 from lockstep.plan.sources import MeasuredFigure, PriceList
 from lockstep.plan.table import TABLE
@@ -105,8 +105,9 @@ def plan(
     """
     load.check()
     sources = _sources(measured, prices)
-    values: dict[str, Value] = {
+    values: dict[str, Known] = {
         **msgspec.to_builtins(load),
+        "events_by_hour": load.hours,
         **{name: source.value for name, source in sources.items()},
     }
     figures: list[PlannedFigure] = []
@@ -134,8 +135,11 @@ def plan(
             )
     used = {name for _, formulas in SECTIONS for one in formulas for name in names_in(one.text)}
     used |= {"most_template_nodes", "node_hour_dollars"}
-    limits = {one.name: values[one.name] for one in LIMITS}
-    met = {name: at for name, at in limits.items() if not isinstance(at, str)}
+    met = {
+        one.name: one.value
+        for one in figures
+        if one.section == "limits" and not isinstance(one.value, str)
+    }
     return CapacityPlan(
         prices.as_of,
         prices.region,

@@ -459,6 +459,7 @@ COMMANDS: Sequence[Command] = (
     Command("smoke", SMOKER, runs("smoke", "--wait", 60), _smoking, repeats=True),
     Command("status --wait --probe", PROBER, runs("status", "--wait", 60, "--probe"), _consuming),
     Command("watch", AUDITOR, _watch, _audited, repeats=True),
+    Command("plan", AUDITOR, runs("plan"), _losing, repeats=True),
     Command("audit", AUDITOR, runs("audit"), written, repeats=True),
     Command("audit", AUDITOR, _audit, differing, repeats=True),
     Command("purge", AUDITOR, runs("purge"), _purgeable, repeats=True),

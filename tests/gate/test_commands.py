@@ -41,7 +41,7 @@ LONG = Stack(
 NAMES = sorted({one.name for one in COMMANDS})
 PEOPLES = ("ProducerPolicy", "ReaderPolicy", "AuditorPolicy", "OperatorPolicy", "RestorePolicy")
 # Of a stack on this machine, or of no stack.
-LOCAL = {"demo", "down", "plan", "simulate", "up"}
+LOCAL = {"demo", "down", "simulate", "up"}
 
 # With each policy statement that there is.
 WHOLE = {

@@ -14,8 +14,8 @@ from tools.json_schemas import ANSWERS, FOLDER, commands_with_json, encoded, fil
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "json.md"
 # No stack is behind these commands, so they do not run in tests/gate.
-# Their outputs: tests/flow/test_demo.py, tests/unit/plan, tests/simulation/test_command.py.
-UNGATED = {"demo", "plan", "simulate"}
+# Their outputs: tests/flow/test_demo.py, tests/simulation/test_command.py.
+UNGATED = {"demo", "simulate"}
 # The run of `quarantine show` there runs these, too.
 WITH_SHOW = {"quarantine list", "quarantine stats"}
 
