@@ -19,7 +19,6 @@ _ALWAYS = {
     "ConsumerMemoryMiB": "memory_mib",
     "TableCapacity": "table_capacity",
     "AuditReadUnits": "audit_read_units",
-    "IndexReplicas": "replicas",
 }
 _OF_TABLE = {
     "TableCapacity",
@@ -36,6 +35,8 @@ _DOMAIN = {
     "OpenSearchInstanceType": "node_type",
     "OpenSearchInstanceCount": "nodes",
     "OpenSearchVolumeGiB": "node_disk_gib",
+    # Elsewhere, the default puts as many replicas as there are nodes for.
+    "IndexReplicas": "replicas",
 }
 _MOST_SEARCH_RATE = 10_000  # of SearchRatePerSecond in template.yaml
 

@@ -33,8 +33,7 @@ class Account:
     def __init__(self, search: str | None = API) -> None:
         session = boto3.Session("id", "secret", region_name="eu-central-1")
         made: dict[str, Any] = {
-            name: session.client(name)
-            for name in ("cloudwatch", "cloudformation", "dynamodb")
+            name: session.client(name) for name in ("cloudwatch", "cloudformation", "dynamodb")
         }
         self.stubs = {name: Stubber(client) for name, client in made.items()}
         endpoints = Endpoints(None, None, "https://o", None, search=search)
