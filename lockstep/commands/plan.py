@@ -12,9 +12,10 @@ from lockstep.commands.plan_text import show, show_changes
 from lockstep.console.errors import UserError
 from lockstep.console.terminal import notes, print_json
 from lockstep.console.text import printable
+from lockstep.machine.files import replacing
 from lockstep.plan.expected import ExpectedLoad
 from lockstep.plan.hourly import HOURS, read_hourly
-from lockstep.plan.parameters import parameter_file, planned_stack
+from lockstep.plan.parameters import PlannedStack, parameter_file, planned_stack
 from lockstep.plan.planning import plan
 from lockstep.plan.sources import measured, own_prices, read_prices
 
@@ -37,6 +38,7 @@ class PlanFileError(UserError):
         "lockstep plan --events 50 --peak 200 --images 10000000 --updates 96",
         "lockstep plan --events 1 --images 100000 --searches 2 --explain",
         "lockstep plan --hourly day.txt --images 1e6 --prices frankfurt.toml --json",
+        "lockstep plan --events 50 --images 1e6 --html plan.html",
         "lockstep plan --stack lockstep --write-parameters planned.toml",
     ),
 )
@@ -125,6 +127,13 @@ class PlanFileError(UserError):
     metavar="FILE",
     help="Write the parameters of the template into a new FILE, for sam deploy --config-file.",
 )
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the plan, with charts and formulas, into a file for a browser.",
+)
 @click.option("--explain", is_flag=True, help="Show the formula and the sources of each figure.")
 @json_option
 def plan_command(
@@ -142,6 +151,7 @@ def plan_command(
     prices: Path | None,
     name: str | None,
     parameters: Path | None,
+    html_file: Path | None,
     explain: bool,
     as_json: bool,
 ) -> None:
@@ -193,17 +203,28 @@ def plan_command(
         events_by_hour=hours,
     )
     planned = planned_stack(plan(load, measured(), quoted), deployed)
-    if parameters is not None:
-        with parameters.open("x", encoding="utf-8") as file:
-            file.write(parameter_file(planned))
+    _write(planned, name, parameters, html_file)
     if as_json:
         print_json(planned)
     else:
         show(planned, explain=explain)
         if name is not None:
             show_changes(name, planned.changes)
+
+
+def _write(
+    planned: PlannedStack, name: str | None, parameters: Path | None, html_file: Path | None
+) -> None:
+    """Write the files that the user asked for."""
     if parameters is not None:
+        with parameters.open("x", encoding="utf-8") as file:
+            file.write(parameter_file(planned))
         notes.print(printable(f"wrote the parameters into {parameters}"))
+    if html_file is not None:
+        from lockstep.reports.plan_page import html_of_plan  # noqa: PLC0415 - Jinja2
+
+        with replacing(html_file) as replace:
+            replace(html_of_plan(planned, name))
 
 
 def _deployed(name: str) -> dict[str, Any]:

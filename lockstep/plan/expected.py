@@ -47,6 +47,11 @@ class ExpectedLoad(msgspec.Struct, frozen=True, kw_only=True):
         """Events a second in each hour of a day."""
         return self.events_by_hour or (self.mean_events_per_second,) * 24
 
+    @property
+    def longest_outage_hours(self) -> float:
+        """How long a store may be down before events are lost."""
+        return 24 * min(self.retention_days - 1, LONGEST_OUTAGE_DAYS)
+
     def check(self) -> None:
         """Check what the parts say together.
 
@@ -68,7 +73,7 @@ class ExpectedLoad(msgspec.Struct, frozen=True, kw_only=True):
                 "updates and deletions are more than 100 percent of the events: lower "
                 "--updates or --deletions"
             )
-        longest = 24 * min(self.retention_days - 1, LONGEST_OUTAGE_DAYS)
+        longest = self.longest_outage_hours
         if self.outage_hours > longest:
             raise LoadRefusedError(
                 f"with a retention of {self.retention_days:g} days, a store may be down for "

@@ -1,23 +1,15 @@
-"""Renders a report as one HTML file: no script, nothing from elsewhere.
+"""Renders the report of an audit as one HTML file (`one_file.py`)."""
 
-The template escapes all text from the stores. In addition, the policy in the file allows only the
-style of the template, by its hash.
-"""
-
-import base64
 import datetime as dt
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 
 import msgspec
-from jinja2 import Environment, StrictUndefined
 
 from lockstep.console.text import counted
 from lockstep.reports.content import ReportContent, differing, verdict
 from lockstep.reports.gathering import EXAMPLES
+from lockstep.reports.one_file import page_template
 from lockstep.reports.sides import readable
 from lockstep.reports.words import ACTIONS, AHEAD, KINDS
 from shared.rfc3339 import rfc3339
@@ -26,8 +18,6 @@ from shared.rfc3339 import rfc3339
 MOST_ROWS = 20
 # The heights of bars, in units of the drawing.
 _TALLEST, _SMALLEST = 30, 1.5
-
-_TEMPLATE = Path(__file__).with_name("page.html").read_text("utf-8")
 
 
 class _Drawn(msgspec.Struct, frozen=True):
@@ -52,7 +42,6 @@ def html_of(content: ReportContent) -> bytes:
     after = None if content.after is None else verdict(content.after)
     return _template.render(
         content=content,
-        policy=_POLICY,
         verdict=verdict(content.audit),
         after=after,
         largest=max((count for _, count in content.kinds), default=1),
@@ -105,19 +94,4 @@ def _period(width: dt.timedelta) -> str:
     return counted(seconds // 60, "minute")
 
 
-def _environment() -> Environment:
-    made = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    made.filters |= {"readable": readable, "time": _time, "period": _period}
-    return made
-
-
-def _style_hash() -> str:
-    (style,) = re.findall(r"<style>(.*?)</style>", _TEMPLATE, re.DOTALL)
-    digest = hashlib.sha256(style.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-_POLICY = f"default-src 'none'; style-src {_style_hash()}; base-uri 'none'; form-action 'none'"
-_template = _environment().from_string(_TEMPLATE)
+_template = page_template("page.html", {"readable": readable, "time": _time, "period": _period})
