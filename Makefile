@@ -274,6 +274,7 @@ generated: $(venv)/dev.done ## Generate files from the code; tests fail if these
 	$(bin)/python -m tools.json_schemas
 	$(bin)/python -m tools.character_rules > functions/write_to_es/characters.json
 	$(bin)/python -m tools.local_names
+	$(bin)/python -m tools.three_stacks > docs/guides/three-stacks.md
 	$(bin)/python -m tools.template.updates > docs/guides/updates.md
 	$(bin)/python -m tools.template.alarms > docs/runbook/README.md
 
