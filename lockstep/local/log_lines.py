@@ -12,7 +12,8 @@ _READ_BYTES = 256 * 1024
 _ROOT_CAUSE = re.compile(r"^Caused by: ")
 # What people can do something about, wherever it is in a chain of causes.
 _MACHINE = re.compile(
-    r"No space left on device|Address already in use|insufficient memory|Permission denied"
+    r"No space left on device|Address already in use|Permission denied|insufficient memory"
+    r"|Could not (allocate|reserve) "
 )
 _TELLS = re.compile(
     r"Exception|Error\b|ERROR|FATAL|\berror[:=]|[Nn]o space|[Ii]nsufficient memory|[Cc]annot "

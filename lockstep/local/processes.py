@@ -157,28 +157,50 @@ def answers(host: str, port: int, path: str) -> bool:
     return status not in NOT_READY and status < SERVER_ERROR
 
 
-def wait_until_ready(children: Iterable[Child], *, seconds: float) -> None:
+def wait_until_ready(
+    children: Iterable[Child], *, seconds: float, check: Callable[[], None] = lambda: None
+) -> None:
     """Wait until all children are ready.
+
+    Args:
+        children: they were just started.
+        seconds: how long to wait.
+        check: raises an error if waiting is of no use any more.
 
     Raises:
         LocalStackError: a child ended, or was not ready in time; names it and its log.
     """
-    started = waiting = list(children)
+    started = list(children)
+    waiting = started.copy()
     deadline = time.monotonic() + seconds
     while waiting:
-        waiting = [child for child in waiting if not child.ready]
+        for child in waiting.copy():
+            # Each time, because a child that hangs answers after some seconds.
+            check()
+            check_alive(started)
+            if child.ready:
+                waiting.remove(child)
         # Also one that was ready: another program may answer on the port of one that ended.
-        for child in started:
-            if child.died is not None:
-                raise LocalStackError(
-                    f"{child.service.name} did not start ({child.died}){child.last_words}"
-                )
+        check_alive(started)
         if waiting and time.monotonic() > deadline:
             late = waiting[0]
             raise LocalStackError(
                 f"{late.service.name} was not ready within {seconds:.0f} s{late.last_words}"
             )
         time.sleep(POLL_SECONDS if waiting else 0)
+
+
+def check_alive(children: Iterable[Child]) -> None:
+    """Check that all children run.
+
+    Raises:
+        LocalStackError: one has ended.
+    """
+    for child in children:
+        if child.died is not None:
+            raise LocalStackError(
+                f"{child.service.name} did not start ({child.died}){child.last_words}"
+            )
 
 
 def stop(

@@ -4,20 +4,24 @@ On Linux all services die with the supervisor's process; elsewhere the next `up`
 are left.
 """
 
+import queue
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
+from lockstep.local.disk import LEAST_TO_GO_ON, Free, check_disk, free_bytes
 from lockstep.local.processes import (
     Child,
     LocalStackError,
     Service,
+    check_alive,
     end_left_overs,
     identities,
     start,
@@ -78,7 +82,10 @@ def signals_handled() -> Iterator[Signals]:
 class Supervisor:
     """Keeps the services of one state folder running."""
 
-    def __init__(self, state: Path, console: Console, signals: Signals) -> None:
+    def __init__(
+        self, state: Path, console: Console, signals: Signals, free: Free = free_bytes
+    ) -> None:
+        self._free = free
         self._children: dict[str, Child] = {}
         self._state = state
         self._console = console
@@ -105,7 +112,45 @@ class Supervisor:
         for service in services:
             self._children[service.name] = start(service)
         self._record()
-        wait_until_ready(self._children.values(), seconds=READY_SECONDS)
+        wait_until_ready(self._children.values(), seconds=READY_SECONDS, check=self._check_disk)
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Do some work that needs the services, and wait until it is done.
+
+        It runs in another thread, because a request can wait long for an engine that has ended, or
+        whose disk is full.
+
+        Raises:
+            LocalStackError: a service ended meanwhile, or the disk is full. The work may go on.
+        """
+        ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+        def body() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - raised again in the main thread
+                ended.put(error)
+            else:
+                ended.put(None)
+
+        threading.Thread(target=body, name="preparing", daemon=True).start()
+        while True:
+            try:
+                error = ended.get(timeout=WATCH_SECONDS)
+            except queue.Empty:
+                self._check()
+                continue
+            if error is not None:
+                self._check()  # that is the cause then
+                raise error
+            return
+
+    def _check(self) -> None:
+        self._check_disk()
+        check_alive(self._children.values())
+
+    def _check_disk(self) -> None:
+        check_disk(self._state, LEAST_TO_GO_ON, self._free)
 
     def watch(self) -> None:
         """Restart services that die, until a stop signal arrives.
@@ -139,11 +184,22 @@ class Supervisor:
         recent = sum(now - moment <= DEATHS_WITHIN_SECONDS for moment in deaths)
         return RESTART_SECONDS * (recent - 1)
 
+    def kill(self) -> None:
+        """Kill all services at once: nothing was acknowledged yet that is not on disk."""
+        for child in self._children.values():
+            child.process.kill()
+        for child in self._children.values():
+            child.process.wait()
+        self._forget()
+
     def stop(self) -> None:
         """Stop all services, the last started first."""
         if self._children:
             self._print("stopping")
         stop(reversed(self._children.values()), hurry=self._signals.hurry)
+        self._forget()
+
+    def _forget(self) -> None:
         self._children.clear()
         (self._state / CHILDREN).unlink(missing_ok=True)
 

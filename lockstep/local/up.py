@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from lockstep.local.disk import LEAST_TO_START, Free, check_disk, free_bytes
 from lockstep.local.processes import LocalStackError
 from lockstep.local.services import ResourceNames, Services, stack_of
 from lockstep.local.state_folder import (
@@ -48,6 +50,7 @@ def up(
     console: Console,
     fresh: bool = False,
     names: ResourceNames = ResourceNames(),  # noqa: B008 - frozen
+    free: Free = free_bytes,
 ) -> None:
     """Run a local stack until SIGINT, SIGTERM or SIGHUP; then stop it in order and return.
 
@@ -62,25 +65,28 @@ def up(
         console: for progress.
         fresh: empty the folder first.
         names: of the resources.
+        free: the free bytes of the disk of a folder.
 
     Raises:
         AlreadyRunningError: another `up` runs on this folder.
-        LocalStackError: the folder is not a state folder, an engine cannot be downloaded, or a
-            service does not start or keeps dying. All services are stopped.
+        LocalStackError: the folder is not a state folder, its disk is full, an engine cannot be
+            downloaded, or a service does not start or keeps dying. All services are stopped; at
+            once, if the stack was not ready.
         KeyboardInterrupt: a signal arrived before the stack was ready. All services are stopped.
     """
     state = state.resolve()
     with claimed(state), signals_handled() as signals:
-        supervisor = Supervisor(state, console, signals)
+        supervisor = Supervisor(state, console, signals, free)
         try:
             supervisor.end_left_overs()
             if fresh:
                 empty(state)
+            check_disk(state, LEAST_TO_START, free)
             announce(state, ready=False)
             (state / STACK).unlink(missing_ok=True)
             supervisor.start(servers(state))
             stack = stack_of(state, names, supervisor.services)
-            prepare(stack)
+            supervisor.run(partial(prepare, stack))
             # The consumers read this file. The address of the search is added later.
             write_local(stack, state)
             supervisor.start(consumers(state))
@@ -91,6 +97,11 @@ def up(
             console.print(endpoints(stack))
             console.print("Press Ctrl-C to stop the stack. Stored data is kept.", style="dim")
             supervisor.watch()
+        except Exception:
+            if signals.raising:
+                # The cause is told after this.
+                supervisor.kill()
+            raise
         finally:
             signals.raising = False
             supervisor.stop()
@@ -117,6 +128,8 @@ def detach(state: Path, command: Sequence[str], *, console: Console) -> Stack:
         while (found := running(state)) is None or not found.ready:
             if process.poll() is not None:
                 lines = written.read_text("utf-8", "replace").strip().rsplit("\n", 1)
+                if not lines[-1]:
+                    check_disk(state, LEAST_TO_START)  # nothing can be written to a full one
                 raise LocalStackError(lines[-1].removeprefix("Error: ") or "it ended silently")
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:

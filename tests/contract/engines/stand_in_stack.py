@@ -1,7 +1,9 @@
 """A script: `up` on stand-ins that start in no time, told by arguments how they behave.
 
-python stand_in_stack.py STATE [fresh] [detach] [broken-consumer] [slow-prepare] [deaf-consumer]
-                          [on-another-address]
+python stand_in_stack.py STATE [fresh] [detach] [broken-server] [broken-consumer] [slow-prepare]
+                          [deaf-consumer] [on-another-address]
+
+While there is a file STATE/full, its disk is full.
 """
 
 import os
@@ -25,6 +27,17 @@ ANSWERING = (
 )
 SLEEPING = "import time; time.sleep(600)"
 BROKEN = "raise SystemExit('no such thing')"
+# It notes that it was asked to stop; another one ends as soon as it can be asked.
+POLITE = (
+    "import signal, time, pathlib;"
+    "signal.signal(signal.SIGTERM, lambda *_: pathlib.Path('asked').touch());"
+    "pathlib.Path('polite').touch(); time.sleep(600)"
+)
+BROKEN_AFTER_POLITE = (
+    "import time, pathlib\n"
+    "while not pathlib.Path('../opensearch/polite').exists(): time.sleep(0.01)\n"
+    "raise SystemExit('no such thing')"
+)
 DEAF = (
     "import signal, time, pathlib; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     "pathlib.Path('deaf').touch(); time.sleep(600)"
@@ -43,7 +56,7 @@ def servers(folder: Path) -> Sequence[Service]:
     ports = free_ports(SERVERS, {}, dict.fromkeys(SERVERS, host))
     codes = dict.fromkeys(SERVERS, ANSWERING)
     if "broken-server" in told:
-        codes["kinesis"] = BROKEN
+        codes |= {"kinesis": BROKEN_AFTER_POLITE, "opensearch": POLITE}
     return [stand_in(folder, name, code, ports[name]) for name, code in codes.items()]
 
 
@@ -75,6 +88,7 @@ try:
         consumers=consumers,
         console=console,
         fresh="fresh" in told,
+        free=lambda folder: 0 if (folder / "full").exists() else 2**40,
     )
 except LocalStackError as error:
     sys.exit(f"Error: {error}")

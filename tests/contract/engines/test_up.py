@@ -318,6 +318,44 @@ def test_a_server_that_does_not_start_stops_everything_and_is_named(start_up: St
     assert written.endswith(said)
     assert "no such thing" in log.read_text()
     assert running(supervised.state) is None
+    # The cause is told at once: no server that can take long to stop was asked to.
+    assert (supervised.state / "opensearch" / "polite").exists()
+    assert not (supervised.state / "opensearch" / "asked").exists()
+
+
+def test_a_server_that_dies_while_the_resources_are_created_is_named_although_a_request_hangs(
+    start_up: Start,
+) -> None:
+    supervised = start_up("slow-prepare")
+    eventually((supervised.state / "preparing").exists)
+    children = supervised.children()
+    os.kill(children[1].pid, signal.SIGKILL)
+    code, written = supervised.finish()
+    assert code == 1
+    assert "Error: dynamodb did not start (killed by signal 9); see its log: " in written
+    assert gone(children)
+
+
+def test_a_disk_that_fills_while_a_stack_starts_is_named(start_up: Start) -> None:
+    supervised = start_up("slow-prepare")
+    eventually((supervised.state / "preparing").exists)
+    (supervised.state / "full").touch()
+    code, written = supervised.finish()
+    assert code == 1
+    assert f"Error: the disk of {supervised.state} is full: 0.0 MB are free" in written
+
+
+def test_on_a_full_disk_nothing_is_started(state: Path, start_up: Start) -> None:
+    state.mkdir()
+    (state / "lockstep-state").touch()
+    (state / "full").touch()
+    code, written = start_up().finish()
+    assert code == 1
+    assert written == (
+        f"Error: the disk of {state} is full: 0.0 MB are free, and a stack needs 16 MB to start; "
+        "free some space, or use another folder with --state\n"
+    )
+    assert not (state / "logs").exists()
 
 
 def test_detached_it_tells_why_it_did_not_start(state: Path) -> None:

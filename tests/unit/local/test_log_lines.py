@@ -22,6 +22,11 @@ OpenJDK 64-Bit Server VM warning: os::commit_memory(0x1, 2, 0) failed; error='No
 # An error report file with more information is saved as:
 # hs_err_pid17.log
 """
+HEAP = """\
+[0.058s][error][cds] Disabling optimized module handling
+Error occurred during initialization of VM
+Could not reserve enough space for 524288KB object heap
+"""
 FULL = """\
 Caused by: java.io.IOException: No space left on device
 \tat java.base/sun.nio.ch.FileDispatcherImpl.write0(Native Method)
@@ -41,6 +46,7 @@ OSError: [Errno 28] No space left on device
     [
         (TAKEN, "Caused by: java.net.BindException: Address already in use"),
         (MEMORY, "# There is insufficient memory for the Java Runtime Environment to continue."),
+        (HEAP, "Could not reserve enough space for 524288KB object heap"),
         (FULL, "Caused by: java.io.IOException: No space left on device"),
         (PYTHON, "OSError: [Errno 28] No space left on device"),
         ("starting\nready to serve\n", "ready to serve"),

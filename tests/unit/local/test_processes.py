@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -61,6 +62,32 @@ def test_a_child_that_dies_is_told_with_the_line_of_its_log_of_this_start(tmp_pa
         said = r"one did not start \(exit code 1\): ValueError: the {} cause; see its log"
         with pytest.raises(LocalStackError, match=said.format(word)):
             wait_until_ready([child], seconds=60)
+
+
+@dataclass(frozen=True)
+class Slow(Child):
+    """A server that ends a dying child while it is asked whether it is ready, and is not."""
+
+    dying: Child = field(kw_only=True)
+    asked: list[str] = field(default_factory=list, kw_only=True)
+
+    @property
+    def ready(self) -> bool:
+        self.asked.append(self.service.name)
+        self.dying.kill()
+        return False
+
+
+def test_a_child_that_dies_is_told_before_another_server_is_asked(tmp_path: Path) -> None:
+    """A server that hangs answers after some seconds, and there may be several."""
+    dying = start(service(tmp_path, SLEEP))
+    hung = start(service(tmp_path, SLEEP))
+    asked: list[str] = []
+    several = [Slow(hung.service, hung.process, dying=dying, asked=asked) for _ in range(3)]
+    with pytest.raises(LocalStackError, match=r"did not start \(killed by signal 9\)"):
+        wait_until_ready([*several, dying], seconds=60)
+    hung.kill()
+    assert len(asked) == 1
 
 
 def test_output_is_appended_to_the_log(tmp_path: Path) -> None:
