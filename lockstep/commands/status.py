@@ -9,11 +9,12 @@ import click
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.losses import show_unread
 from lockstep.commands.options import NumberRange, examples, json_option
+from lockstep.commands.waiting import Waiting
 from lockstep.console.terminal import answers, notes, print_json, print_table, print_value
 from lockstep.console.text import counted, printable
 from lockstep.stack import sam
 from lockstep.stack.stack import REPLICA_CONSUMER, command_for
-from lockstep.stack.status import Behind, Probed, Status, StoreHealth
+from lockstep.stack.status import Probed, Status, StoreHealth
 from lockstep.stream.losses import typed
 from shared.quarantine import CONSUMERS
 
@@ -70,34 +71,19 @@ def status_command(
     if wait is None:
         found = consumers.status(clients)
     else:
+        waiting = Waiting()
         with notes.status("waiting") as line:
             found = consumers.wait(
                 clients,
                 wait,
                 probes=probes,
-                on_look=lambda left: line.update(f"waiting for {waited_for(left)}"),
+                on_look=lambda left: line.update(waiting.words(left, clients.clock.elapsed())),
             )
     if as_json:
         print_json(found)
     else:
         show_status(found, lambda command: command_for(command, name, state))
     sys.exit(found.exit_code)
-
-
-def waited_for(left: Mapping[str, Behind]) -> str:
-    """The consumers that have not caught up, with the backlog of each."""
-    if not left:
-        return "the stores to answer"
-    return " and ".join(
-        f"{name} ({_backlog(one)})" if one.reads else f"{name} (it does not read)"
-        for name, one in left.items()
-    )
-
-
-def _backlog(one: Behind) -> str:
-    if one.backlog_records is not None:
-        return counted(one.backlog_records, "record")
-    return "its backlog is unknown" if one.lag_ms is None else f"lag {one.lag_ms / 1000:,.1f} s"
 
 
 def _probed(probe: Probed) -> str:

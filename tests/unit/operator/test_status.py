@@ -10,7 +10,8 @@ import pytest
 from aws_lambda_powertools import Logger
 from botocore.stub import Stubber
 
-from lockstep.commands.status import show_status, waited_for
+from lockstep.commands.status import show_status
+from lockstep.commands.waiting import Waiting
 from lockstep.quarantine import QuarantineCounts
 from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.late_events import deployed_late_events, local_late_events
@@ -319,13 +320,42 @@ def test_the_health_of_each_store_is_shown(capsys: pytest.CaptureFixture[str]) -
     ) in capsys.readouterr().out
 
 
-def test_a_wait_names_each_consumer_that_it_waits_for() -> None:
-    behind = Behind(1_234, 5_000, caught_up=False)
-    deployed = Behind(None, 5_000, caught_up=False)
-    off = Behind(None, None, caught_up=False, reads=False)
-    unknown = Behind(None, None, caught_up=False)
-    assert waited_for({"write_to_es": behind}) == "write_to_es (1,234 records)"
-    assert waited_for({"a": deployed, "b": off, "c": unknown}) == (
-        "a (lag 5.0 s) and b (it does not read) and c (its backlog is unknown)"
-    )
-    assert waited_for({}) == "the stores to answer"
+class TestWaiting:
+    def test_it_names_each_consumer_that_it_waits_for(self) -> None:
+        behind = Behind(1_234, 5_000, caught_up=False)
+        deployed = Behind(None, 5_000, caught_up=False)
+        off = Behind(None, None, caught_up=False, reads=False)
+        unknown = Behind(None, None, caught_up=False)
+        said = Waiting().words({"write_to_es": behind}, 0.0)
+        assert said == "waiting for write_to_es: 1,234 records"
+        assert Waiting().words({"a": deployed, "b": off, "c": unknown}, 0.0) == (
+            "waiting for a: lag 5.0 s\n  and b: it does not read\n  and c: its backlog is unknown"
+        )
+        assert Waiting().words({}, 0.0) == "waiting for the stores to answer"
+
+    def test_it_shows_the_rate_and_the_time_left_of_late(self) -> None:
+        waiting = Waiting()
+
+        def said(at: float, records: int) -> str:
+            return waiting.words({"a": Behind(records, 9_000, caught_up=False)}, at)
+
+        assert said(0.0, 100_000) == "waiting for a: 100,000 records"
+        assert said(0.5, 100_000) == "waiting for a: 100,000 records"
+        assert said(2.0, 99_000) == "waiting for a: 99,000 records, 500/s, 0:03:18 left"
+        assert said(10.0, 95_000) == "waiting for a: 95,000 records, 500/s, 0:03:10 left"
+        # What was before the last ten seconds does not count.
+        assert said(12.0, 89_000) == "waiting for a: 89,000 records, 1,000/s, 0:01:29 left"
+        assert said(20.0, 95_000) == "waiting for a: 95,000 records, not becoming less"
+
+    def test_of_a_consumer_whose_records_cannot_be_counted_the_lag_tells_the_time(self) -> None:
+        waiting = Waiting()
+        waiting.words({"a": Behind(None, 60_000, caught_up=False)}, 0.0)
+        said = waiting.words({"a": Behind(None, 40_000, caught_up=False)}, 10.0)
+        assert said == "waiting for a: lag 40.0 s, 0:00:20 left"
+
+    def test_a_line_fits_a_terminal_of_80_columns(self) -> None:
+        waiting = Waiting()
+        waiting.words({"write_to_dynamodb": Behind(2_000_000, 9, caught_up=False)}, 0.0)
+        left = {"write_to_dynamodb": Behind(1_990_000, 9, caught_up=False)}
+        # Rich puts a sign and a blank before it.
+        assert len(waiting.words(left, 10.0)) <= 78
