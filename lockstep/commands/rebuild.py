@@ -67,9 +67,9 @@ _DIFFERENCE = 160
     "--settle",
     type=NumberRange(min=0),
     metavar="SECONDS",
-    default=FUNCTION_TIMEOUT.total_seconds(),
-    show_default=True,
-    help="Copy from the old index this long after the switch: the timeout of the functions.",
+    help="Copy from the old index this long after the switch. Default: the timeout of the "
+    f"functions, {FUNCTION_TIMEOUT.total_seconds():.0f}; on this machine, until the writes that "
+    "are in progress have ended.",
 )
 @click.option(
     "--wait",
@@ -90,7 +90,7 @@ def rebuild_command(
     export: str | None,
     rate: float | None,
     at_most: float,
-    settle: float,
+    settle: float | None,
     wait: float,
     as_json: bool,
 ) -> None:
@@ -106,7 +106,8 @@ def rebuild_command(
     """
     if abandon and drop_old:
         raise click.UsageError("use --abandon or --drop-old, not both")
-    rebuild = prepare(connected(name, state), rate=rate, export=export)
+    clients = connected(name, state)
+    rebuild = prepare(clients, rate=rate, export=export)
     if abandon:
         show_abandoned(rebuild, applies=applies, as_json=as_json)
         return
@@ -117,6 +118,8 @@ def rebuild_command(
         else:
             show_plan(plan, drops=drop_old)
         return
+    if settle is None and clients.stack.state is None:
+        settle = FUNCTION_TIMEOUT.total_seconds()
     options = RebuildOptions(
         at_most=at_most,
         settle=settle,

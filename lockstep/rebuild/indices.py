@@ -262,7 +262,11 @@ class Indices:
         return Shards(self._client, index)
 
     def switch(self, to: str) -> None:
-        """Move both aliases to this index, in one atomic step."""
+        """Move both aliases to this index, in one atomic step.
+
+        Raises:
+            RequestFailedError: not every node has applied it in time. It may be applied later.
+        """
         definitions = alias_definitions(self._alias)
         with sink_errors(self._alias):
             aliased = read_aliased(self._client, self._alias)
@@ -275,7 +279,31 @@ class Indices:
             actions += [
                 {"add": {"index": to, "alias": name, **more}} for name, more in definitions.items()
             ]
-            self._client.indices.update_aliases(body={"actions": actions}, params=PATIENCE)
+            done = self._client.indices.update_aliases(body={"actions": actions}, params=PATIENCE)
+        if not done["acknowledged"]:
+            raise RequestFailedError(
+                f"OpenSearch has not switched the aliases to {to} on every node yet: run this again"
+            )
+
+    def writing(self) -> frozenset[str]:
+        """The requests to write that OpenSearch works on now, to whichever index.
+
+        A node registers a request before it looks up to which index the alias points. So a request
+        that was sent to the old index is here from the moment of the switch until it has ended.
+        That holds on every node that has applied the switch; one node always has.
+
+        Raises:
+            RequestFailedError: a node did not answer.
+        """
+        with sink_errors(self._alias):
+            found = self._client.tasks.list(
+                params={"actions": "indices:data/write/*", "group_by": "none"}
+            )
+        if failures := [*found.get("node_failures", ()), *found.get("task_failures", ())]:
+            raise RequestFailedError(
+                f"OpenSearch cannot list the requests that it works on: {failures[0]}"
+            )
+        return frozenset(f"{one['node']}:{one['id']}" for one in found["tasks"])
 
     def open(self, index: str) -> None:
         """Point the alias `building` at an index."""

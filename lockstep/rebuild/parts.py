@@ -41,14 +41,15 @@ class RebuildOptions(msgspec.Struct, frozen=True):
 
     `at_most`: how many images fewer, in percent, readers may find in the new index.
     `settle`: how many seconds a bulk request in progress at the switch can take to reach the old
-    index. `patience`: seconds to wait for consumers that lag. `drop_old`: delete the old index at
-    the end, if the audit finds both stores equal and every image was copied. `before_deploying`:
-    build the index although the deployed consumers have another index mapping, because this release
-    is deployed next.
+    index. None: as long as OpenSearch says that one is in progress (`Indices.writing`).
+    `patience`: seconds to wait for consumers that lag. `drop_old`: delete the old index at the end,
+    if the audit finds both stores equal and every image was copied. `before_deploying`: build the
+    index although the deployed consumers have another index mapping, because this release is
+    deployed next.
     """
 
     at_most: float
-    settle: float
+    settle: float | None
     patience: float
     drop_old: bool = False
     before_deploying: bool = False

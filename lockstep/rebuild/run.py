@@ -1,8 +1,9 @@
 """One run of one rebuild: its steps.
 
 At the switch the new index lacks only the last writes to the old one. After the switch, bulk
-requests in progress may still reach the old index. So the old index is followed until the
-functions' timeout has passed. Then the old index and the table are read completely once more.
+requests in progress may still reach the old index. So the old index is followed until they have
+ended: on AWS, until the functions' timeout has passed; on one machine, as long as OpenSearch says
+that one is in progress. Then the old index and the table are read completely once more.
 """
 
 import math
@@ -195,22 +196,24 @@ class RebuildRun:
         """After the switch: copy what is new in the old index until nothing more can reach it."""
         settle = options.settle if self._indices.exists(self._old_name) else 0.0
         switched_at, started = self._clock.now(), self._clock.elapsed()
+        old_writes = self._indices.writing() if settle is None else frozenset()
         while True:
             self._catch_up()
             waited = self._clock.elapsed() - started
-            if waited >= settle:
+            old_writes = old_writes and old_writes & self._indices.writing()
+            if waited >= (settle or 0.0) and not old_writes:
                 if self._parts.settled() >= switched_at:
                     return
-                if waited >= settle + options.patience:
-                    raise NotFinishedError(
-                        f"{self._new_name} is live, but a consumer still processes older records: "
-                        "run `lockstep status --wait 600`, then run this again"
-                    )
+                why = "a consumer still processes older records: run `lockstep status --wait 600`"
+            else:
+                why = "a write that began before still runs: wait a minute"
+            if waited >= (settle or 0.0) + options.patience:
+                raise NotFinishedError(f"{self._new_name} is live, but {why}, then run this again")
             self._report(
                 f"{self._new_name} is live; waiting for writes that began before to end, and "
                 f"copying them from {self._old_name}",
                 round(waited),
-                round(settle),
+                None if settle is None else round(settle),
             )
             self._clock.sleep(PAUSE_SECONDS)
 

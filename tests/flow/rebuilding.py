@@ -94,7 +94,7 @@ class Rebuilding:
 
     def _start(self) -> subprocess.Popen[bytes]:
         # Slowly, so that there is a way to be killed on; and no invocation takes long here.
-        words = ("--apply", "--json", "--rate", "100", "--settle", "3", "--wait", "30")
+        words = ("--apply", "--json", "--rate", "100", "--wait", "30")
         return self._shell.start("rebuild", *words)
 
     def _killed_at(self, moment: Moment) -> None:

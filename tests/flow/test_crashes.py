@@ -29,7 +29,7 @@ def test_a_rebuild_killed_twice_while_events_flow_misses_nothing_and_shows_no_ha
     try:
         for again in range(pytestconfig.getoption("--rebuilds")):
             if again:
-                shell.run("rebuild", "--apply", "--drop-old", "--settle", "3")
+                shell.run("rebuild", "--apply", "--drop-old")
             done = rebuilding.run(flow)
             assert done["not_copied"] == []
             read |= {done["index"], *done["kept"]}

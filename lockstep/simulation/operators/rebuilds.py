@@ -289,7 +289,7 @@ class Rebuilds:
     def _run(self, options: RebuildOptions) -> Rebuilt:
         """Run a rebuild, and check the promises around it."""
         worker = self._worker()
-        self._settles = options.settle > 0.0
+        self._settles = options.settle != 0.0
         for one in self._nodes.indices.values() if not self._at_work else ():
             one.look()  # the look of a second one would not be of the first
         with self._promised(), self._working(worker):

@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -264,6 +265,63 @@ def test_a_bulk_that_reaches_the_old_index_after_the_switch_is_copied(place: Pla
     place.into(place.old, late)
     assert place.rebuild().index == place.new
     assert place.versions(place.new)["T2"] == 7
+
+
+class TestOnOneMachine:
+    """The time of a function is not waited for: OpenSearch says which writes are in progress."""
+
+    def test_the_old_index_is_followed_until_the_writes_of_before_have_ended(
+        self, place: Place
+    ) -> None:
+        place.write(a_change("T1", 1))
+        held = f"{place.alias}-0held"
+        allocation = "index.routing.allocation.include._name"
+        place.client.indices.create(
+            index=held,
+            body={"settings": {allocation: "nobody"}},
+            params={"wait_for_active_shards": "0"},
+        )
+        writing = Indices(place.client, place.alias).writing
+        write = threading.Thread(target=lambda: place.client.index(index=held, body={}))
+        write.start()
+        while not writing():
+            assert write.is_alive()
+
+        def sleep(_: float) -> None:
+            """The request writes to the old index at its very end. The audit sleeps, too."""
+            if not write.is_alive():
+                return
+            assert place.behind(place.alias) == {place.new: {"is_write_index": True}}
+            place.into(place.old, a_change("T1", 7))
+            place.client.indices.put_settings(index=held, body={allocation: None})
+            write.join()
+
+        done = place.run(place.parts(sleep=sleep), settle=None)
+        assert not write.is_alive()
+        assert place.versions(place.new) == {"T1": 7}
+        assert done.copied == {"table": 1, "index": 1}
+
+    def test_without_such_a_write_nothing_is_waited_for(self, place: Place) -> None:
+        place.write(a_change("T1", 1))
+        waits: list[float] = []
+        assert place.run(place.parts(sleep=waits.append), settle=None).exit_code == 0
+        assert waits == []
+
+    def test_a_write_that_does_not_end_ends_the_wait(self, place: Place) -> None:
+        place.write(a_change("T1", 1))
+        parts = place.parts()
+        indices = Endless(place.client, place.alias, IndexSettings())
+        endless = msgspec.structs.replace(parts, indices=indices)
+        with pytest.raises(NotFinishedError, match="a write that began before still runs"):
+            place.run(endless, settle=None)
+        assert place.rebuild().exit_code == 0
+
+
+class Endless(Indices):
+    """The indices of an engine with a write that never ends."""
+
+    def writing(self) -> frozenset[str]:
+        return frozenset({"node:1"})
 
 
 class TestAnotherNumberOfShards:
