@@ -12,7 +12,7 @@ from lockstep.stack.status import Behind
 _RATE_SECONDS = 10.0
 
 
-class _Look(NamedTuple):
+class _Amount(NamedTuple):
     at: float
     left: float
 
@@ -21,7 +21,7 @@ class Waiting:
     """Follows the backlog of each consumer that is waited for."""
 
     def __init__(self) -> None:
-        self._looks: dict[str, deque[_Look]] = {}
+        self._looks: dict[str, deque[_Amount]] = {}
 
     def words(self, left: Mapping[str, Behind], now: float) -> str:
         """A line for each consumer that is waited for.
@@ -42,7 +42,7 @@ class Waiting:
             amount, text = one.lag_ms, f"lag {one.lag_ms / 1000:,.1f} s"
         else:
             return "its backlog is unknown"
-        rate = self._rate(name, _Look(now, amount))
+        rate = self._rate(name, _Amount(now, amount))
         if rate is None:
             return text
         if rate <= 0:
@@ -51,13 +51,13 @@ class Waiting:
         speed = "" if one.backlog_records is None else f", {rate:,.0f}/s"
         return f"{text}{speed}, {seconds} left"
 
-    def _rate(self, name: str, look: _Look) -> float | None:
+    def _rate(self, name: str, amount: _Amount) -> float | None:
         """By how much it becomes less a second, of late; None until that can be said."""
         looks = self._looks.setdefault(name, deque())
-        looks.append(look)
-        while looks[0].at < look.at - _RATE_SECONDS:
+        looks.append(amount)
+        while looks[0].at < amount.at - _RATE_SECONDS:
             looks.popleft()
-        seconds = look.at - looks[0].at
+        seconds = amount.at - looks[0].at
         if seconds < 1.0:
             return None
-        return (looks[0].left - look.left) / seconds
+        return (looks[0].left - amount.left) / seconds
