@@ -17,6 +17,8 @@ INTERRUPTED = 128 + signal.SIGINT
 # The command that shows the status of the stack that this command is about, as it is typed: see
 # `click.Context.meta`.
 STATUS_COMMAND = "lockstep.status_command"
+# What click prints before a message.
+_ERROR = "Error: "
 
 
 class Refusal(click.ClickException):
@@ -51,7 +53,7 @@ def _one_line(context: click.Context | None = None) -> Iterator[None]:
         yield
     except click.ClickException as error:
         # click repeats what was typed. For mypy, the attribute is final.
-        vars(error)["message"] = shortened(error.message)
+        vars(error)["message"] = _for_reader(shortened(error.message))
         raise
     except (click.exceptions.Exit, click.Abort):
         raise
@@ -64,7 +66,22 @@ def _one_line(context: click.Context | None = None) -> Iterator[None]:
             raise
         if context is not None and STATUS_COMMAND in context.meta and is_no_answer(error):
             message += f"; {context.meta[STATUS_COMMAND]} shows which stores answer"
-        raise Refusal(message) from error
+        refusal = Refusal(message)
+        vars(refusal)["message"] = _for_reader(refusal.message)
+        raise refusal from error
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
+
+
+def _for_reader(message: str) -> str:
+    """The message as one line, or wrapped on a terminal; click prints `Error: ` before it."""
+    if not sys.stderr.isatty():
+        return message
+    # Not for `--help`.
+    from rich.text import Text  # noqa: PLC0415
+
+    from lockstep.console.terminal import notes  # noqa: PLC0415
+    from lockstep.console.wrapping import wrapped  # noqa: PLC0415
+
+    return wrapped(Text(f"{_ERROR}{message}"), notes.width).plain.removeprefix(_ERROR)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,8 +20,8 @@ from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 
 # At two reads of 1,000 records a second, this takes a minute.
 AT_MOST = 100_000
-# The last digits of a sequence number tell the records of a shard apart.
-_DIGITS = 8
+# An event with a detail is one line if it fits a usual terminal.
+_COLUMNS = 80
 _BY = {TABLE_CONSUMER: "table", INDEX_CONSUMER: "index"}
 _SMALL = 100_000
 
@@ -117,9 +118,10 @@ def _size(size: int) -> str:
 
 def show_trace(found: ImageTrace) -> None:
     """Print a trace as text."""
-    if found.events:
-        print_table(["time (UTC)", "event"], [_row(event) for event in found.events])
-    else:
+    for event in found.events:
+        for line in _lines(event):
+            answers.print(line)
+    if not found.events:
         answers.print("no event is known")
     print_table(["store", "now"], [["table", _held(found.table)], ["index", _held(found.index)]])
     if found.in_logs != found.image_id:
@@ -130,25 +132,22 @@ def show_trace(found: ImageTrace) -> None:
         answers.print(printable(f"NOT read: {one.source}: {one.why}"))
 
 
-def _row(event: TraceEvent) -> list[str]:
+def _lines(event: TraceEvent) -> Iterator[str]:
+    """An event as lines: what happened, and where its record or records are."""
     by = " and ".join(_BY.get(one, one) for one in event.consumers)
     what = f"{event.what.replace('_', ' ')}{by and f' ({by})'}"
     version = "" if event.version is None else f", version {event.version}"
-    times = "" if event.until is None else f", {event.times:,} times until {_time(event.until)}"
-    return [_time(event.at), printable(f"{what}{version}{times}: {event.detail}{_where(event)}")]
-
-
-def _where(event: TraceEvent) -> str:
-    """Where the record or records of an event are."""
-    if not event.sequence_number:
-        return ""
-    last = event.last_sequence_number
-    until = "" if last is None else f" to ...{last[-_DIGITS:]}, {event.records:,} records"
-    return f" [{event.shard_id} ...{event.sequence_number[-_DIGITS:]}{until}]"
-
-
-def _time(moment: str) -> str:
-    return moment.replace("T", " ").removesuffix("Z")
+    times = "" if event.until is None else f", {event.times:,} times until {event.until}"
+    first, detail = f"{event.at}  {what}{version}{times}", printable(event.detail)
+    if len(first) + len(detail) + 2 <= _COLUMNS:
+        yield f"{first}: {detail}"
+    else:
+        yield first
+        yield f"  {detail}"
+    if event.sequence_number:
+        yield f"  {event.shard_id} {event.sequence_number}"
+    if event.last_sequence_number is not None:
+        yield f"  to {event.last_sequence_number}, {event.records:,} records"
 
 
 def _held(held: StoreHolds | None) -> str:
@@ -158,4 +157,4 @@ def _held(held: StoreHolds | None) -> str:
         return printable(f"malformed: {held.malformed}")
     until = "" if held.expires_at is None else f"; its tombstone expires {held.expires_at[:10]}"
     what = f"deleted{until}" if held.deleted else "an image"
-    return printable(f"version {held.version}, arrived {_time(held.arrived_at)}, {what}")
+    return printable(f"version {held.version}, arrived {held.arrived_at}, {what}")

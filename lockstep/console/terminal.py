@@ -9,7 +9,6 @@ from typing import Literal
 
 import click
 import msgspec
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +16,7 @@ from rich.text import Text
 from functions.search_images.highlight import EMPHASIS
 from functions.search_images.visible import shown
 from lockstep.console.text import CONTROLS, printable
+from lockstep.console.wrapping import WrappingConsole
 
 # The version of what `--json` prints, of all commands together (docs/guides/json.md). A new field
 # does not change it; another name, type or meaning does.
@@ -25,8 +25,8 @@ JSON_FORMAT = 1
 _ANY_WIDTH = 1_000_000
 
 # No markup and no emoji codes: text from outside may look like them.
-answers = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+answers = WrappingConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
+notes = WrappingConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def cut(text: str, most: int) -> str:
