@@ -41,7 +41,7 @@ PYTHON :=
 versions := 3.13 3.12 3.14
 # The Python of the functions: the runtime in template.yaml.
 functions_version := 3.13
-function_names := write_to_dynamodb write_to_es search_images
+function_names := write_to_dynamodb write_to_es search_images pictures_to_events
 # What opensearch-py and the SDK of Table Store require and no function runs: see functions/Makefile.
 without_requests := $(addprefix --no-emit-package=,requests charset-normalizer idna)
 without := $(addprefix --no-emit-package=,numpy future aiohttp aiohappyeyeballs aiosignal attrs \

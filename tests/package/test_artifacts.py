@@ -19,6 +19,8 @@ LARGEST_ZIP_MB = {
     "SearchImages": 3,
     "TableOnDeployment": 1.5,
     "NightlyAudit": 3.5,
+    # Pillow and the library that reads HEIC, each with its native code.
+    "PicturesToEvents": 12,
 }
 HANDLERS = {
     "WriteToDynamodb": "functions.write_to_dynamodb.handler.handle",
@@ -28,6 +30,7 @@ HANDLERS = {
     "SearchImages": "functions.search_images.handler.handle",
     "TableOnDeployment": "functions.write_to_dynamodb.table_on_deployment.handle",
     "NightlyAudit": "lockstep.nightly.handler.handle",
+    "PicturesToEvents": "lockstep.pictures_to_events.handler.handle",
 }
 # By its name in template.yaml: its folder.
 FOLDERS = {
@@ -79,6 +82,22 @@ def test_the_audits_artifact_holds_the_tool_as_far_as_it_needs_it(built: Path) -
     assert top.isdisjoint({"tests", "benchmarks", "boto3", "botocore", "bin", "click", "rich"})
 
 
+def test_the_pictures_artifact_holds_of_the_tool_what_reads_pictures_and_of_packages_too(
+    built: Path,
+) -> None:
+    artifact = built / "PicturesToEvents"
+    tool, whole = files_of(artifact / "lockstep"), files_of(ROOT / "lockstep")
+    assert tool.items() <= whole.items()
+    parts = {one.partition("/")[0] for one in tool}
+    assert parts == {"__init__.py", "console", "pictures", "pictures_to_events"}
+    top = {path.name for path in artifact.iterdir()}
+    assert top.isdisjoint({"functions", "tests", "boto3", "botocore", "bin", "opensearchpy"})
+    listed = (ROOT / "requirements" / "pictures_to_events.txt").read_text()
+    assert {path.stem.replace("_", "-") for path in artifact.glob("*.dist-info")} == {
+        f"{name}-{version}" for name, version in PINNED.findall(listed)
+    }
+
+
 def test_the_tables_artifact_has_no_package_of_the_index(built: Path) -> None:
     top = {path.name for path in (built / "WriteToDynamodb").iterdir()}
     assert top.isdisjoint({"opensearchpy", "requests"})
@@ -121,7 +140,9 @@ def test_a_handler_imports_nothing_that_only_few_invocations_need(
     assert loaded.isdisjoint(needless)
 
 
-@pytest.mark.parametrize("function", HANDLERS.keys() - {"WriteToDynamodb", "TableOnDeployment"})
+@pytest.mark.parametrize(
+    "function", HANDLERS.keys() - {"WriteToDynamodb", "TableOnDeployment", "PicturesToEvents"}
+)
 def test_a_stub_stands_for_requests(built: Path, function: str) -> None:
     stub = ROOT / "doors" / "requests_stub.py"
     assert (built / function / "requests.py").read_bytes() == stub.read_bytes()

@@ -84,6 +84,7 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "StackWatcherRole": [],
         "TableOnDeploymentRole": [],
         "NightlyAuditRole": [],
+        "PicturesToEventsRole": [],
         "BackupRole": [],
         "DashboardsReaderRole": [],
         "DashboardsSignInRole": [],
@@ -433,9 +434,11 @@ def test_each_consumer_has_one_mapping_and_no_function_another(template: Templat
         "WriteToEsStream": "FromKinesis",
         "WriteToEsTableStream": "FromTableStream",
         "WriteToEsTableChanges": "FromChangesStream",
+        "PicturesToEventsNotifications": "HasPictures",
     }
     # Of these exactly one holds, whatever the parameter says.
-    said = [template["Conditions"][name]["Fn::Equals"] for name in conditions.values() if name]
+    of_index = [one for one in conditions.values() if one and one.startswith("From")]
+    said = [template["Conditions"][name]["Fn::Equals"] for name in of_index]
     allowed = template["Parameters"]["IndexFrom"]["AllowedValues"]
     assert said == [[{"Ref": "IndexFrom"}, value] for value in allowed]
 
@@ -583,6 +586,7 @@ def test_every_function_has_the_same_runtime_and_its_own_log(template: Template)
         "StackWatcher",
         "TableOnDeployment",
         "NightlyAudit",
+        "PicturesToEvents",
     }
     for name, properties in functions.items():
         assert properties["Runtime"] == "python3.13"
@@ -614,6 +618,7 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
         "StackWatcher": 60,
         "TableOnDeployment": 90,
         "NightlyAudit": 600,
+        "PicturesToEvents": 300,
     }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.
     assert properties_of(template, "ImageIndex")["ServiceTimeout"] > timeouts["IndexOnDeployment"]
@@ -649,7 +654,13 @@ def test_the_table_is_guarded_against_loss(template: Template) -> None:
         assert found["DeletionProtectionEnabled"] == {"Fn::If": ["ProtectsTable", True, False]}
 
 
-@pytest.mark.parametrize("store", ["ImageTable", "QuarantineBucket", "QuarantineBucketPolicy"])
+@pytest.mark.parametrize(
+    "store",
+    [
+        *("ImageTable", "QuarantineBucket", "QuarantineBucketPolicy"),
+        *("PictureBucket", "PictureBucketPolicy", "PictureRows"),
+    ],
+)
 def test_what_holds_the_only_copy_outlives_the_stack(template: Template, store: str) -> None:
     """A failed first deployment leaves nothing behind that stops the next one."""
     resource = template["Resources"][store]
@@ -830,11 +841,19 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     named |= {found.table_mapping, str(found.definition_sha256), str(found.metrics_namespace)}
     named |= {str(found.shard_rule)}
     named |= {found.log_hash_secret, *found.search_facets, *found.log_groups.values()}
+    assert found.pictures is not None
+    named |= {found.pictures.bucket, found.pictures.rows}
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
     assert found.index_settings == IndexSettings(5, "auto", "1s")
-    policies = ("Producer", "Reader", "Auditor", "Operator", "Restore", "ImageReader", "TableKey")
-    for_people = {"BackupVaultName", "DashboardsUrl", *(f"{one}PolicyArn" for one in policies)}
+    policies = ["Producer", "Reader", "Auditor", "Operator", "Restore", "Uploader"]
+    policies += ["ImageReader", "TableKey"]
+    for_people = {
+        "BackupVaultName",
+        "DashboardsUrl",
+        "PictureDeadLettersUrl",
+        *(f"{one}PolicyArn" for one in policies),
+    }
     assert named | told.keys() | for_people == template["Outputs"].keys()
 
 

@@ -17,7 +17,7 @@ type Template = Mapping[str, Any]
 
 # Each holds the only copy of something.
 ONLY_COPIES = {"BackupVault", "ImageStream", "ImageTable", "QuarantineBucket"}
-ONLY_COPIES |= {"ReplicaQuarantineBucket"}
+ONLY_COPIES |= {"ReplicaQuarantineBucket", "PictureBucket", "PictureRows"}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "requirements"
 LISTS = sorted(FOLDER.glob("*.txt"))
 FUNCTIONS = [one.parent.name for one in sorted(ROOT.glob("functions/*/__init__.py"))]
+FUNCTIONS += ["pictures_to_events"]
 PINNED = re.compile(
     r"^([a-z0-9.-]+)(?:\[[a-z0-9,-]+\])?==(\S+)(?: ; [^\\\n]+)? \\\n"
     r"((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)",

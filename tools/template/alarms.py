@@ -19,7 +19,11 @@ RUNBOOK = TEMPLATE.parent / "docs" / "runbook"
 DOCUMENT = RUNBOOK / "README.md"
 
 # With these parameters, the stack has each alarm.
-EVERY_ALARM = {"AlarmEmail": "somebody@example.com", "OpenSearchInstanceCount": "3"}
+EVERY_ALARM = {
+    "AlarmEmail": "somebody@example.com",
+    "OpenSearchInstanceCount": "3",
+    "Pictures": "yes",
+}
 
 _DESCRIPTION = re.compile(r"(page|ticket|none): (.+\.) docs/runbook/([a-z-]+\.md)")
 _SIGNS = {
@@ -34,7 +38,8 @@ _INTRODUCTION = f"""\
 
 Each alarm of a deployed stack, with its page. [The guide]({_GUIDES}/alarms.md) says how to turn
 them on, how to plan work, and what they cost. `make generated` writes this page from
-`template.yaml` and `template-tablestore.yaml`, with the default values of all parameters.
+`template.yaml` and `template-tablestore.yaml`, with the default values of all parameters, and with
+pictures.
 
 - *page*: somebody must get up. These alarms tell nobody by themselves: [outage](outage.md) does.
 - *ticket*: it can wait until the morning.

@@ -35,6 +35,7 @@ _TOKENS = {
 }
 _TOPIC = "arn:aws:sns:eu-central-1:123456789012:"
 _AUDIT = {"AuditEveryNight": "yes"}
+_PICTURES = {"Pictures": "yes"}
 _MAIL = {"AlarmEmail": "on-call@example.com"}
 _CHANGES_STREAM = {"IndexFrom": "KinesisDataStreamsForDynamoDB"}
 _PARAMETER = "arn:aws:ssm:eu-central-1:123456789012:parameter/ots"
@@ -111,6 +112,10 @@ CHOICES = (
     *_alone(SearchFacets="artist,medium"),
     *_alone(PageTitle="Museum of Ships", PageAccent="#7a1f2b"),
     *_alone(PageLogo="https://museum.example/logo.svg", PictureHosts="images.example.org"),
+    Choice(_PICTURES),
+    Choice({"PictureChecksumMiB": "1024"}, _PICTURES),
+    Choice({"PictureTimeZone": "Europe/Berlin"}, _PICTURES),
+    Choice({"PicturePositions": "yes"}, _PICTURES),
     Choice(_DASHBOARDS),
     Choice({"OperatorRoleArn": f"{_ROLE}operator"}, _DASHBOARDS),
     Choice({"AuditorRoleArn": f"{_ROLE}auditor"}, _DASHBOARDS),

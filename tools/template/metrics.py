@@ -19,6 +19,10 @@ _DOMAIN = (
     "managedomains-cloudwatchmetrics.html"
 )
 _HTTP_API = "https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html"
+_SQS = (
+    "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/"
+    "sqs-available-cloudwatch-metrics.html"
+)
 _PLANNED = "docs/runbook/planned-work.md"
 _FUNCTIONS = "doors/stream.py"
 
@@ -35,6 +39,7 @@ _OF_FUNCTION = KnownMetric("Count", ("FunctionName",), _LAMBDA)
 _OF_MAPPING = KnownMetric("Count", ("EventSourceMappingUUID",), _LAMBDA)
 _OF_TABLE = KnownMetric("Count", ("TableName",), _DYNAMODB)
 _OF_STREAM = KnownMetric("Count", ("StreamName",), _KINESIS)
+_OF_QUEUE = KnownMetric("Count", ("QueueName",), _SQS)
 _OF_DOMAIN = ("ClientId", "DomainName")
 _OF_API = ("ApiId", "Stage")
 _OF_WATCHER = KnownMetric("Count", ("service",), "functions/write_to_es/watcher.py")
@@ -54,6 +59,8 @@ METRICS: Mapping[tuple[str, str], KnownMetric] = {
     ("AWS/Kinesis", "IncomingRecords"): _OF_STREAM,
     ("AWS/Kinesis", "ReadProvisionedThroughputExceeded"): _OF_STREAM,
     ("AWS/Kinesis", "WriteProvisionedThroughputExceeded"): _OF_STREAM,
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage"): _OF_QUEUE._replace(unit="Seconds"),
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): _OF_QUEUE,
     ("AWS/ES", "ClusterStatus.red"): KnownMetric("Count", _OF_DOMAIN, _DOMAIN),
     ("AWS/ES", "ClusterStatus.yellow"): KnownMetric("Count", _OF_DOMAIN, _DOMAIN),
     ("AWS/ES", "ClusterIndexWritesBlocked"): KnownMetric("Count", _OF_DOMAIN, _DOMAIN),

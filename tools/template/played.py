@@ -9,6 +9,9 @@ from collections.abc import Mapping
 
 BY_NAME_ONLY: Mapping[str, str] = {
     "table-throttled": "DynamoDB Local throttles no request and has no metrics",
+    "pictures-fail": "a local stack keeps the notifications of its pictures in a file, not in SQS",
+    "pictures-late": "a local stack has no SQS",
+    "pictures-set-aside": "a local stack has no SQS",
     "purge-fails": "a local stack has no schedule that runs the purge",
     "domain-storage": "the disk of the machine would have to be nearly full",
     "domain-cpu": "the processor of the machine would have to be busy for 45 minutes",

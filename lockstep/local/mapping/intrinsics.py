@@ -13,6 +13,13 @@ from shared.shortened import BriefError
 _PLACEHOLDER = re.compile(r"\$\{([^}]+)\}")
 _CHANGES_STREAM = "TableChangesStream"
 _REPLICA_BUCKET = "ReplicaQuarantineBucket"
+_PICTURE_ROWS = "PictureRows"
+# Of what a local stack has by name only.
+_ARNS = {
+    "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{{name}}",
+    "AWS::KMS::Key": f"arn:aws:kms:{{region}}:{ACCOUNT}:key/{{name}}",
+    "AWS::SQS::Queue": f"arn:aws:sqs:{{region}}:{ACCOUNT}:{{name}}",
+}
 # Stands for the label of the table's stream, which only the table knows.
 LATEST = "latest"
 _HANDLER = re.compile(r"functions\.(\w+)\.handler\.handle")
@@ -42,9 +49,10 @@ class Resolver:
 
     Resources are identified by their types: every Kinesis stream is the stack's stream, except
     `TableChangesStream`, which carries the table's changes, and every bucket is the stack's, except
-    that of the replica. The parameters `OpenSearchEndpoint`, `OpenSearchSigning`, `IndexAlias`,
-    `IndexFrom`, `SearchFacets` and those of the search page are the stack's, others have the given
-    values; all others have their defaults.
+    those of the replica and of the pictures. So is every table, except that of the pictures' rows.
+    The parameters `OpenSearchEndpoint`, `OpenSearchSigning`, `IndexAlias`,
+    `IndexFrom`, `SearchFacets`, `Pictures` and those of the search page are the stack's, others
+    have the given values; all others have their defaults.
     """
 
     def __init__(
@@ -60,6 +68,7 @@ class Resolver:
             "IndexAlias": stack.index,
             "IndexFrom": stack.index_from,
             "SearchFacets": ",".join(stack.search_facets),
+            "Pictures": "no" if stack.pictures is None else "yes",
             "PageTitle": stack.page.get("title", ""),
             "PageAccent": stack.page.get("accent", ""),
             "PageLogo": stack.page.get("logo", ""),
@@ -225,11 +234,11 @@ class Resolver:
                 name = stack.changes_stream if target == _CHANGES_STREAM else stack.stream
                 return {"Ref": name, "Arn": invocation.stream_arn(name, region)}
             case "AWS::DynamoDB::GlobalTable" | "AWS::DynamoDB::Table":
-                arn = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{stack.table}"
-                return {"Ref": stack.table, "Arn": arn, "StreamArn": f"{arn}/stream/{LATEST}"}
+                table = _table(target, stack)
+                arn = f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{table}"
+                return {"Ref": table, "Arn": arn, "StreamArn": f"{arn}/stream/{LATEST}"}
             case "AWS::S3::Bucket":
-                of_replica = target == _REPLICA_BUCKET and stack.replica
-                bucket = of_replica.bucket if of_replica else stack.bucket
+                bucket = _bucket(target, stack)
                 return {"Ref": bucket, "Arn": f"arn:aws:s3:::{bucket}"}
             case "AWS::OpenSearchService::Domain":
                 arn = f"arn:aws:es:{region}:{ACCOUNT}:domain/{target.lower()}"
@@ -246,9 +255,21 @@ class Resolver:
                 alias = self._resources[target]["Properties"]
                 name = str(self.value(alias["FunctionName"], f"{target}.FunctionName"))
                 return {"Ref": f"{invocation.function_arn(name, region)}:{alias['Name']}"}
-            case "AWS::IAM::Role":
-                return {"Ref": target, "Arn": f"arn:aws:iam::{ACCOUNT}:role/{target}"}
-            case "AWS::KMS::Key":
-                return {"Ref": target, "Arn": f"arn:aws:kms:{region}:{ACCOUNT}:key/{target}"}
-            case _:
-                return {"Ref": target}
+            case kind:
+                pattern = _ARNS.get(kind)
+                known = pattern.format(region=region, name=target) if pattern else None
+                return {"Ref": target, "Arn": known} if known else {"Ref": target}
+
+
+def _table(target: str, stack: Stack) -> str:
+    """The table of a local stack that stands for one of the template."""
+    return stack.pictures.rows if target == _PICTURE_ROWS and stack.pictures else stack.table
+
+
+def _bucket(target: str, stack: Stack) -> str:
+    """The bucket of a local stack that stands for one of the template."""
+    if target == _REPLICA_BUCKET and stack.replica:
+        return stack.replica.bucket
+    pictures = stack.pictures
+    of_pictures = {"PictureBucket": pictures.bucket} if pictures else {}
+    return of_pictures.get(target, stack.bucket)

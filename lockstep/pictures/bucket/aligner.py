@@ -17,7 +17,7 @@ from lockstep.pictures.alignment import (
     WriteRow,
     align,
 )
-from lockstep.pictures.bucket.answers import item_in
+from lockstep.pictures.bucket.answers import CutAnswerError, item_in
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.bucket.rows import PictureRows
 from lockstep.pictures.image import GivenFields
@@ -77,8 +77,15 @@ class EventStream:
         self._stream = stream
 
     def put(self, image_id: str, data: bytes) -> None:
-        """Put one record. Raises what boto3 raises: then it is unknown whether it is there."""
-        self._client.put_record(StreamName=self._stream, PartitionKey=image_id, Data=data)
+        """Put one record. Raises what boto3 raises: then it is unknown whether it is there.
+
+        Raises:
+            CutAnswerError: the answer is cut off.
+        """
+        answer = self._client.put_record(StreamName=self._stream, PartitionKey=image_id, Data=data)
+        # botocore reads a cut answer as an empty success.
+        if "SequenceNumber" not in answer:
+            raise CutAnswerError(f"stream {self._stream}: an empty answer")
 
 
 class KeyAligner:

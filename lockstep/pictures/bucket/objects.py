@@ -35,11 +35,16 @@ class BucketPictures:
         return f"s3://{self._bucket}/{key}"
 
     def identity(self, key: str) -> ObjectIdentity | None:
-        """The object that the key has now; None if it has none."""
+        """The object that the key has now; None if it has none, but only of a bucket that is there.
+
+        The answer about an object is the same if the whole bucket is missing. It must not read as
+        "each picture is deleted".
+        """
         try:
             head = self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if _status(error) == HTTPStatus.NOT_FOUND:
+                self._client.head_bucket(Bucket=self._bucket)
                 return None
             raise
         return _identity(head["ETag"], head["LastModified"], head["ContentLength"])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from msgspec import UNSET
 
 from lockstep.pictures.alignment import CountedVersionError
@@ -163,3 +164,14 @@ def test_a_key_that_is_no_id_has_one(place: Place) -> None:
 def test_a_key_elsewhere_is_refused(place: Place) -> None:
     with pytest.raises(ForeignKeyError, match=r"other/a\.jpg is not below pictures/"):
         place.aligner().align("other/a.jpg")
+
+
+def test_no_picture_is_gone_because_its_bucket_is(place: Place) -> None:
+    place.upload("a.jpg", picture())
+    place.aligner().align(KEY)
+    name, place.name = place.name, f"{place.name}-missing"
+    missing = place.aligner()
+    place.name = name
+    with pytest.raises(ClientError, match="HeadBucket"):
+        missing.align(KEY)
+    assert [event.type for event in place.events()] == ["image.uploaded"]

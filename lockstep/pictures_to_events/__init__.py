@@ -1,0 +1,1 @@
+"""Notifications of the picture bucket become events on the image stream."""
