@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 
 from lockstep.producing.backfill import Point
@@ -53,6 +54,14 @@ def test_operators_discard_records_at_once_and_a_replay_does_not_bring_them_back
     assert tally["discarded by an operator"] > 60
     assert tally["discard killed"] > 10
     assert tally["two discards at once"] > 5
+
+
+def test_another_consumer_may_quarantine_later_what_an_operator_discarded() -> None:
+    """The table took it once; a replay finds a later version there (seed 7,344,244)."""
+    kinds: tuple[StepKind, ...] = ("put", "audit", "answer", "put", "give up records")
+    for seed in (23, 66, 150):
+        planned = msgspec.structs.replace(quiet(*kinds, seed=100 * seed), other_skew=310.0)
+        assert broken_by(planned) is None
 
 
 def test_a_rebuild_begins_again_when_its_index_is_old_and_brings_nothing_back() -> None:
