@@ -77,7 +77,7 @@ def _objects_of(system: System, consumer: Consumer) -> dict[str, bytes]:
         bodies.pop(redriven_key(key), None)
         # Another payload of one position has its ID in the key, too.
         place = discarded_key(key).removesuffix(".json")
-        for one in [one for one in bodies if one.startswith(place)]:
+        for one in [one for one in bodies if one.startswith((f"{place}.", f"{place}-"))]:
             del bodies[one]
     return bodies
 
