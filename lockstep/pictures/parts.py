@@ -65,12 +65,17 @@ class PictureParts(msgspec.Struct, frozen=True):
     texts: Mapping[str, str] = {}
     turn: int | None = None
 
-    def shown_size(self) -> tuple[int, int] | None:
-        """Width and height as the picture is shown: after its orientation."""
+    @property
+    def orientation(self) -> int:
+        """How the picture is turned to be shown, as EXIF numbers it; 1: it is not."""
         turn = self.turn
         if turn is None and self.exif is not None:
             turn = self.exif.number(exif.ORIENTATION)
-        if self.size is None or turn not in _TURNED:
+        return 1 if turn is None else turn
+
+    def shown_size(self) -> tuple[int, int] | None:
+        """Width and height as the picture is shown: after its orientation."""
+        if self.size is None or self.orientation not in _TURNED:
             return self.size
         return self.size[1], self.size[0]
 
@@ -94,10 +99,10 @@ def parts_of(kept: KeptContent, note: TakeNote) -> PictureParts:
         except DecompressionBombError:
             # Pillow asks its decoder of WebP only below this many.
             megapixels = 2 * (PIL.Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-            why = f"{_a_file_of(kept.format)} of more than {megapixels} megapixels"
+            why = f"{a_file_of(kept.format)} of more than {megapixels} megapixels"
             raise NotAPictureError(why) from None
         except MemoryError:
-            why = f"{_a_file_of(kept.format)} whose header needs too much memory"
+            why = f"{a_file_of(kept.format)} whose header needs too much memory"
             raise NotAPictureError(why) from None
         # A library may raise anything for bytes from outside, and its words are for programmers.
         except Exception as error:
@@ -105,16 +110,17 @@ def parts_of(kept: KeptContent, note: TakeNote) -> PictureParts:
             raise NotAPictureError(_damaged(kept.format) + where) from error
     if found.size is not None and min(found.size) < 1:
         width, height = found.size
-        raise NotAPictureError(f"{_a_file_of(kept.format)} of {width} x {height} pixels")
+        raise NotAPictureError(f"{a_file_of(kept.format)} of {width} x {height} pixels")
     return found
 
 
-def _a_file_of(found: content.PictureFormat) -> str:
-    return f"{'an' if found.name.startswith('A') else 'a'} {found.name} file"
+def a_file_of(found: content.PictureFormat) -> str:
+    """The format with its article, for a message."""
+    return f"{'an' if found.name.startswith(('A', 'S')) else 'a'} {found.name} file"
 
 
 def _damaged(found: content.PictureFormat) -> str:
-    return f"{_a_file_of(found)} whose header is damaged or cut off"
+    return f"{a_file_of(found)} whose header is damaged or cut off"
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Thumbnails of the pictures in the picture bucket."""
