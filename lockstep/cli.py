@@ -13,6 +13,10 @@ COMMANDS = {
     "up": ("up:up_command", "Start the whole system on this machine."),
     "down": ("up:down_command", "Stop the local stack; its data stays."),
     "put": ("put:put_command", "Put events from a file onto the stream."),
+    "upload": (
+        "upload:upload_command",
+        "Put pictures into a bucket, and their events onto the stream.",
+    ),
     "update": ("update:update_command", "Change fields, tags and attributes of one image."),
     "delete": ("delete:delete_command", "Delete images."),
     "import": ("backfill:import_command", "Put images that were never on the stream onto it."),

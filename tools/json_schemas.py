@@ -34,6 +34,7 @@ from lockstep.commands.tablestore.purge import PurgedRows
 from lockstep.commands.tablestore.quarantine import ShownKey
 from lockstep.commands.tablestore.redrive import RedrivenKeys
 from lockstep.commands.trace import Traced
+from lockstep.commands.upload import UploadedFiles
 from lockstep.console.terminal import JSON_FORMAT
 from lockstep.images.outcomes import ChangedImage
 from lockstep.plan.parameters import PlannedStack
@@ -84,6 +85,7 @@ ANSWERS: Mapping[str, Sequence[type[msgspec.Struct]]] = {
     "tablestore redrive": [RedrivenKeys],
     "trace": [Traced],
     "update": [ChangedImage],
+    "upload": [UploadedFiles],
     "watch": [Line],
 }
 """What each command prints, by its name. A command with several answers prints one of them."""

@@ -2,9 +2,11 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from lockstep.console.errors import UserError
 from shared.event import MAX_OFFSET
 
 _EXIF = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d+))?", re.ASCII)
@@ -35,6 +37,24 @@ class UnusableTime(msgspec.Struct, frozen=True):
     """A text that should be a time and is none."""
 
     why: str
+
+
+class NoZoneError(UserError):
+    """There is no zone of this name."""
+
+
+def zone_named(name: str) -> tzinfo:
+    """The zone of an IANA name, such as `Europe/Berlin`. `UTC` needs no data of the system.
+
+    Raises:
+        NoZoneError: there is none.
+    """
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise NoZoneError(f"{name!r} is no time zone: write one like Europe/Berlin") from None
 
 
 def of_exif_time(text: str, fraction: str, offset: str, zone: tzinfo) -> TakenAt | UnusableTime:

@@ -12,10 +12,13 @@ import msgspec
 from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.audit.pieces.state import REPORTS, STATE, AuditState
+from lockstep.pictures.bucket.transfer import PART_BYTES
+from lockstep.pictures.ids import PREFIX
 from lockstep.stack.use_cases.search import search, search_request
 from lockstep.web.addresses import HOST
 from shared.item import item_from
 from tests.builders import image, image_event, restored_table
+from tests.contract.pictures.conftest import picture
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 from tests.gate.command import Command, failure, new_images, printed, written
 from tests.gate.conftest import GatedStack
@@ -27,6 +30,7 @@ from tests.gate.requests import DOMAIN, RESTORED, Asked
 # What a person has who may run a command: managed policies of template.yaml.
 PRODUCER, READER, AUDITOR = ("ProducerPolicy",), ("ReaderPolicy",), ("AuditorPolicy",)
 PROBER = ("AuditorPolicy", "ProducerPolicy")
+UPLOADER = ("UploaderPolicy",)
 SMOKER = ("AuditorPolicy", "ProducerPolicy", "ReaderPolicy")
 OPERATOR = ("AuditorPolicy", "OperatorPolicy")
 RESTORER = ("AuditorPolicy", "RestorePolicy")
@@ -272,6 +276,24 @@ def _put(gated: GatedStack) -> str | None:
     return failure(gated, "put", _file(gated, image_event("P1", stamp())))
 
 
+def _uploading(gated: GatedStack) -> None:
+    """An upload of a large picture has begun, and was interrupted."""
+    pictures = gated.stage.stack.pictures
+    assert pictures is not None
+    gated.stage.clients.s3.create_multipart_upload(
+        Bucket=pictures.bucket, Key=f"{PREFIX}large.jpg", ContentType="image/jpeg"
+    )
+
+
+def _upload(gated: GatedStack) -> str | None:
+    """A picture in one piece, and one in parts."""
+    folder = gated.folder / "pictures"
+    folder.mkdir(exist_ok=True)
+    (folder / "small.jpg").write_bytes(picture())
+    (folder / "large.jpg").write_bytes(picture("blue") + b"\0" * PART_BYTES)
+    return failure(gated, "upload", folder)
+
+
 def _update(gated: GatedStack) -> str | None:
     new = f"name={uuid.uuid4().hex}"
     return failure(gated, "update", "T0", "--set", new, "--wait", 60)
@@ -449,6 +471,7 @@ COMMANDS: Sequence[Command] = (
     Command("alarms drill --apply", OPERATOR, runs("alarms", "drill", "--apply", "--wait", 0)),
     *REPLICA_COMMANDS,
     Command("put", PRODUCER, _put, repeats=True),
+    Command("upload", UPLOADER, _upload, _uploading),
     Command("update", PROBER, _update, _processing, repeats=True),
     Command("delete", PROBER, _delete, _processing, repeats=True),
     Command("search", READER, runs("search", "image"), written, repeats=True),

@@ -16,7 +16,7 @@ from functions.write_to_es.index import definition_sha256
 from lockstep.cli import main
 from lockstep.local.engines.pins import EngineName
 from lockstep.local.mapping.translation import translated
-from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, PictureStores, Stack
 from shared.horizon import HORIZON
 from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 from tests.contract.kinesis.server import running
@@ -115,7 +115,14 @@ def _outputs(stack: Stack, urls: Mapping[str, str]) -> Mapping[str, str]:
         "IndexFrom": stack.index_from,
         "TableChangesStreamName": stack.changes_stream,
         "SearchApi": urls["api"],
+        **_of_pictures(stack.pictures),
     }
+
+
+def _of_pictures(pictures: PictureStores | None) -> Mapping[str, str]:
+    if pictures is None:
+        return {}
+    return {"PictureBucketName": pictures.bucket, "PictureRowsTableName": pictures.rows}
 
 
 @pytest.fixture(scope="session", autouse=True)

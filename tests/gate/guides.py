@@ -59,10 +59,17 @@ class Right(NamedTuple):
             "all (composite alarms need that)": "*",
             "the rule `STACK-shards`, with alarms": shard_rule_arn(stack),
             "the bucket": f"arn:aws:s3:::{stack.bucket}" + (name and f"/{name}"),
+            "the picture bucket": _picture_bucket(stack, self.name),
+            "the table of rows": f"{tables}/{stack.pictures.rows if stack.pictures else ''}",
             "the domain": f"arn:aws:es:{region}:domain/{DOMAIN}/{name.removeprefix('/')}",
             "the search API": f"arn:aws:execute-api:{region}:{API}/*/{name.replace(' ', '')}",
         }
         return by_kind[self.kind]
+
+
+def _picture_bucket(stack: Stack, name: str) -> str:
+    bucket = stack.pictures.bucket if stack.pictures else ""
+    return f"arn:aws:s3:::{bucket}" + (name and f"/{name}")
 
 
 class Rights(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lockstep.local.mapping.intrinsics import Resolver
-from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, PictureStores, Stack
 from tests.gate.evaluator import listed
 
 # A stack of which only the names matter.
@@ -18,6 +18,7 @@ EXAMPLE = Stack(
     region=LOCAL_REGION,
     functions={},
     changes_stream="changes",
+    pictures=PictureStores("pictures", "rows"),
 )
 # The customer's key of the stream and the bucket.
 KEY = "arn:aws:kms:us-east-1:000000000000:key/customers"

@@ -175,7 +175,8 @@ def _dynamodb(asked: Asked, stack: Stack) -> Iterator[Call]:
                 context = (("dynamodb:LeadingKeys", keys), *_attributes(wanted))
                 yield Call("dynamodb:BatchGetItem", f"{tables}/{table}", context)
         case "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem":
-            key = (body.get("Key") or body["Item"])["image_id"]
+            item = body.get("Key") or body["Item"]
+            key = item.get("image_id") or item["key"]
             context = (("dynamodb:LeadingKeys", tuple(key.values())), *_attributes(body))
             yield Call(f"dynamodb:{operation}", f"{tables}/{body['TableName']}", context)
         case "TagResource" | "ListTagsOfResource":
@@ -236,19 +237,45 @@ def _s3(asked: Asked, key: str | None) -> Iterator[Call]:
     query = parse_qs(parts.query, keep_blank_values=True)
     arn = f"arn:aws:s3:::{bucket}"
     if name:
-        if "x-amz-copy-source" in asked.headers or "uploads" in query:
-            raise NotImplementedError(f"{asked.method} {asked.path}")
-        yield Call(_S3[asked.method], f"{arn}/{name}")
-        if key and asked.method in {"GET", "HEAD"}:
-            yield Call("kms:Decrypt", key)
-        if key and asked.method == "PUT":
-            yield Call("kms:GenerateDataKey", key)
+        yield from _object(asked, query, f"{arn}/{name}", key)
     elif "delete" in query:
         for found in ET.fromstring(asked.body).iter():  # noqa: S314 - of our own command
             if found.tag.endswith("Key"):
                 yield Call("s3:DeleteObject", f"{arn}/{found.text}")
+    elif "uploads" in query:
+        yield Call("s3:ListBucketMultipartUploads", arn)
     elif asked.method == "GET":
         prefix = query.get("prefix", [""])[0]
         yield Call("s3:ListBucket", arn, (("s3:prefix", prefix),))
     else:
         raise NotImplementedError(f"{asked.method} {asked.path}")
+
+
+def _object(
+    asked: Asked, query: Mapping[str, Sequence[str]], arn: str, key: str | None
+) -> Iterator[Call]:
+    if "x-amz-copy-source" in asked.headers:
+        raise NotImplementedError(f"{asked.method} {asked.path}")
+    if "uploads" in query or "uploadId" in query:
+        yield from _multipart(asked.method, arn, key)
+        return
+    if asked.method == "HEAD":
+        # Without it, S3 does not tell that a key has no object:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        yield Call("s3:ListBucket", arn.partition("/")[0])
+    yield Call(_S3[asked.method], arn)
+    if key and asked.method in {"GET", "HEAD"}:
+        yield Call("kms:Decrypt", key)
+    if key and asked.method == "PUT":
+        yield Call("kms:GenerateDataKey", key)
+
+
+def _multipart(method: str, arn: str, key: str | None) -> Iterator[Call]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions."""
+    if method == "GET":
+        yield Call("s3:ListMultipartUploadParts", arn)
+        return
+    yield Call("s3:PutObject", arn)
+    if key:
+        yield Call("kms:GenerateDataKey", key)
+        yield Call("kms:Decrypt", key)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lockstep.cli import main
-from lockstep.stack.stack import Endpoints, LocalReplica, Stack
+from lockstep.stack.stack import Endpoints, LocalReplica, PictureStores, Stack
 from tests.gate.command import Command, CommandFailedError
 from tests.gate.commands import COMMANDS
 from tests.gate.conftest import GatedStack
@@ -37,9 +37,17 @@ LONG = Stack(
     index_from="KinesisDataStreamsForDynamoDB",
     changes_stream="c" * 128,
     replica=LocalReplica("r" * 255, "b" * 63),
+    pictures=PictureStores("p" * 63, "o" * 255),
 )
 NAMES = sorted({one.name for one in COMMANDS})
-PEOPLES = ("ProducerPolicy", "ReaderPolicy", "AuditorPolicy", "OperatorPolicy", "RestorePolicy")
+PEOPLES = (
+    "ProducerPolicy",
+    "ReaderPolicy",
+    "AuditorPolicy",
+    "OperatorPolicy",
+    "RestorePolicy",
+    "UploaderPolicy",
+)
 # Of a stack on this machine, or of no stack.
 LOCAL = {"demo", "down", "simulate", "up"}
 

@@ -32,12 +32,24 @@ class ForeignKeyError(ValueError):
     """The key is not below the prefix of the pictures."""
 
 
-class GivenByUpload(msgspec.Struct, frozen=True):
-    """What a person gives for a picture besides its content."""
+class GivenByUpload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a person gives for a picture besides its content.
+
+    Attributes:
+        uploaded_by: who uploads it.
+        tags: before the picture's own keywords.
+        attributes: instead of the picture's own ones with the same names.
+        file_name: the name of the file, if its key does not end with it.
+        zone: the zone of a time without an offset, if the upload chooses another one.
+        gps: whether the upload wants the position.
+    """
 
     uploaded_by: str | None = None
     tags: tuple[str, ...] = ()
     attributes: dict[str, str] = {}
+    file_name: str | None = None
+    zone: str | None = None
+    gps: bool = False
 
     @property
     def digest(self) -> str:
@@ -154,18 +166,33 @@ class KeyAligner:
             case ReadImageVersion():
                 return self._versions.read(image_id)
             case ReadObject(identity):
-                said = given or GivenByUpload()
-                fields = GivenFields(
-                    file_name=key.rpartition("/")[2],
-                    url=self._pictures.url(key),
-                    size_bytes=identity.size_bytes,
-                    uploaded_by=said.uploaded_by,
-                    tags=said.tags,
-                    attributes=said.attributes,
-                )
+                url = self._pictures.url(key)
+                fields = given_fields(key, url, identity.size_bytes, given)
                 return self._pictures.read(key, identity, fields)
             case WriteRow(row, after):
                 return self._rows.write(image_id, row, after, self._now())
             case PutEvent(data):
                 self._stream.put(image_id, data)
                 return None
+
+
+def given_fields(
+    key: str, url: str, size_bytes: int, given: GivenByUpload | None = None
+) -> GivenFields:
+    """What is known of an object besides its content.
+
+    Args:
+        key: its whole key.
+        url: its address.
+        size_bytes: the length of its content.
+        given: what an upload gives for it.
+    """
+    said = given or GivenByUpload()
+    return GivenFields(
+        file_name=said.file_name or key.rpartition("/")[2],
+        url=url,
+        size_bytes=size_bytes,
+        uploaded_by=said.uploaded_by,
+        tags=said.tags,
+        attributes=said.attributes,
+    )

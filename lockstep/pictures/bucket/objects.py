@@ -14,9 +14,9 @@ from shared.event import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
 
 _CHUNK_BYTES = 1024 * 1024
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
@@ -40,14 +40,18 @@ class BucketPictures:
         The answer about an object is the same if the whole bucket is missing. It must not read as
         "each picture is deleted".
         """
+        head = self._head(key)
+        return None if head is None else identity_of(head)
+
+    def _head(self, key: str) -> "HeadObjectOutputTypeDef | None":
+        """What S3 says of the object that the key has now, with its checksum."""
         try:
-            head = self._client.head_object(Bucket=self._bucket, Key=key)
+            return self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
             if _status(error) == HTTPStatus.NOT_FOUND:
                 self._client.head_bucket(Bucket=self._bucket)
                 return None
             raise
-        return _identity(head["ETag"], head["LastModified"], head["ContentLength"])
 
     def read(self, key: str, identity: ObjectIdentity, given: GivenFields) -> Image | Unreadable:
         """The image of exactly this object, from one read of its content.
@@ -62,8 +66,7 @@ class BucketPictures:
                 return "changed"
             raise
         with closing(answer["Body"]) as body:
-            found = _identity(answer["ETag"], answer["LastModified"], answer["ContentLength"])
-            if found != identity:
+            if identity_of(answer) != identity:
                 return "changed"
             try:
                 pieces = cast("Iterable[bytes]", body.iter_chunks(_CHUNK_BYTES))
@@ -73,8 +76,10 @@ class BucketPictures:
         return image_of(picture, given).image
 
 
-def _identity(etag: str, modified: "datetime", size: int) -> ObjectIdentity:
-    return ObjectIdentity(etag, int(modified.timestamp()), size)
+def identity_of(answer: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef") -> ObjectIdentity:
+    """Which object an answer of S3 is about."""
+    modified = int(answer["LastModified"].timestamp())
+    return ObjectIdentity(answer["ETag"], modified, answer["ContentLength"])
 
 
 def _status(error: ClientError) -> int | None:

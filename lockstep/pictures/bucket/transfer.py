@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -20,12 +20,20 @@ from lockstep.console.errors import UserError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import CompletedPartTypeDef, PartTypeDef
+    from types_boto3_s3.type_defs import (
+        CompletedPartTypeDef,
+        HeadObjectOutputTypeDef,
+        PartTypeDef,
+    )
 
 # Of all parts but the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
 # Larger files are sent in parts of this size.
 PART_BYTES: Final = 16 * 1024 * 1024
+
+
+# What a key has: no object, the content of a file, or another content.
+Stored = Literal["nothing", "this", "another"]
 
 
 class ChangedWhileReadError(UserError):
@@ -114,6 +122,20 @@ class StoredFile(msgspec.Struct, frozen=True):
         return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(self.parts)}"
 
 
+def is_stored(head: "HeadObjectOutputTypeDef", source: StoredFile) -> bool:
+    """Whether an object has the content of this file.
+
+    Args:
+        head: what S3 says of an object that `Transfer.store` has stored, with its checksum.
+        source: the file.
+    """
+    if head["ContentLength"] != source.size_bytes:
+        return False
+    if checksum := head.get("ChecksumSHA256"):
+        return checksum.partition("-")[0] == source.checksum
+    return head["ETag"].strip('"') == source.etag
+
+
 class Transfer:
     """Stores files in one bucket. Raises what boto3 raises."""
 
@@ -125,25 +147,22 @@ class Transfer:
         Args:
             client: the client; it may retry.
             bucket: the bucket.
-            progress: is told the bytes that are stored, also of parts that were there before.
+            progress: is told the bytes that are stored, also of parts that were there before. What
+                it raises ends `store`, which can go on later.
         """
         self._client = client
         self._bucket = bucket
         self._progress = progress
 
-    def has(self, key: str, source: StoredFile) -> bool:
-        """Whether the key has exactly this content, stored by `store`."""
+    def compare(self, key: str, source: StoredFile) -> Stored:
+        """What the key has, compared with this file: the same content only if `store` stored it."""
         try:
             head = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
-                return False
+                return "nothing"
             raise
-        if head["ContentLength"] != source.size_bytes:
-            return False
-        if checksum := head.get("ChecksumSHA256"):
-            return checksum.partition("-")[0] == source.checksum
-        return head["ETag"].strip('"') == source.etag
+        return "this" if is_stored(head, source) else "another"
 
     def store(self, key: str, source: StoredFile) -> None:
         """Store the file. What an interrupted `store` of the same file has sent is not sent again.

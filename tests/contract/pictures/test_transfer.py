@@ -76,14 +76,14 @@ def test_what_is_stored_is_the_file_and_is_known_again(
     bucket: Bucket, tmp_path: Path, size: int
 ) -> None:
     source, transfer = _source(tmp_path / "a", _bytes(size)), bucket.transfer()
-    assert not transfer.has(KEY, source)
+    assert transfer.compare(KEY, source) == "nothing"
     transfer.store(KEY, source)
-    assert transfer.has(KEY, source)
+    assert transfer.compare(KEY, source) == "this"
     assert bucket.content() == _bytes(size)
     head = bucket.client.head_object(Bucket=bucket.name, Key=KEY)
     assert head["ContentType"] == "image/png"
     other = _source(tmp_path / "b", _bytes(size, b"b") or b"b")
-    assert not transfer.has(KEY, other)
+    assert transfer.compare(KEY, other) == "another"
 
 
 def test_an_interrupted_file_is_resumed_at_the_part_that_is_missing(
@@ -97,7 +97,7 @@ def test_an_interrupted_file_is_resumed_at_the_part_that_is_missing(
     bucket.transfer().store(KEY, source)
     assert bucket.sent == [MIN_PART_BYTES, MIN_PART_BYTES, 1234]
     assert bucket.content() == _bytes(LARGE)
-    assert bucket.transfer().has(KEY, source)
+    assert bucket.transfer().compare(KEY, source) == "this"
 
 
 def test_a_file_that_changed_since_is_not_mixed_with_the_parts_of_the_old_one(
@@ -111,7 +111,7 @@ def test_a_file_that_changed_since_is_not_mixed_with_the_parts_of_the_old_one(
     source = _source(tmp_path / "a", content)
     bucket.transfer().store(KEY, source)
     assert bucket.content() == content
-    assert bucket.transfer().has(KEY, source)
+    assert bucket.transfer().compare(KEY, source) == "this"
 
 
 @pytest.mark.parametrize("size", [100, LARGE])

@@ -29,7 +29,14 @@ from lockstep.local.mapping.settings import Settings
 from lockstep.local.mapping.steps import Discard
 from lockstep.local.prepare import prepare
 from lockstep.stack.clients import Clients
-from lockstep.stack.stack import LOCAL_REGION, Endpoints, IndexFrom, Stack, write_local
+from lockstep.stack.stack import (
+    LOCAL_REGION,
+    Endpoints,
+    IndexFrom,
+    PictureStores,
+    Stack,
+    write_local,
+)
 from lockstep.stores.contents import Content, ContentReader, index_lookup, table_lookup
 from lockstep.stream.kinesis import KinesisStream
 from lockstep.stream.stream import TrimHorizon
@@ -65,6 +72,7 @@ class Stage:
             index_from=index_from,
             changes_stream=CHANGES_STREAM,
             table_mapping=_mapping("write_to_dynamodb", name),
+            pictures=PictureStores(f"{name}-pictures", f"{name}-rows"),
         )
         self.state = state
         write_local(self.stack, state)

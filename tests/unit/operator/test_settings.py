@@ -143,7 +143,7 @@ def test_what_changes_stores_takes_a_deployed_stack_only_from_the_option(
     assert_one_line(result, f"`stack` in {file}", "add --stack prod, or --local")
 
 
-@pytest.mark.parametrize("words", [*CHANGES, ["put", "-"], ["smoke"]], ids=name_of)
+@pytest.mark.parametrize("words", [*CHANGES, ["put", "-"], ["upload", "."], ["smoke"]], ids=name_of)
 def test_what_writes_names_its_stack_first(tmp_path: Path, words: list[str]) -> None:
     state = tmp_path / "none"
     assert lockstep(*words, "--state", state).stderr.startswith(f"local stack {state}\n")

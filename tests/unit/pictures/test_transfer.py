@@ -42,20 +42,20 @@ def s3() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("checksum", "has"),
+    ("checksum", "stored"),
     [
-        (f"{_composite(b'0123', b'4567', b'89')}-3", True),
-        (f"{_composite(b'0123', b'4567', b'88')}-3", False),
-        (_sha256(CONTENT), False),
+        (f"{_composite(b'0123', b'4567', b'89')}-3", "this"),
+        (f"{_composite(b'0123', b'4567', b'88')}-3", "another"),
+        (_sha256(CONTENT), "another"),
     ],
 )
 def test_the_checksum_of_all_parts_tells_whether_an_object_is_the_file(
-    s3: Any, source: StoredFile, checksum: str, *, has: bool
+    s3: Any, source: StoredFile, checksum: str, stored: str
 ) -> None:
     answer = {"ContentLength": 10, "ETag": '"of a key of its own"', "ChecksumSHA256": checksum}
     with Stubber(s3) as stub:
         stub.add_response("head_object", answer, {"Bucket": "b", "Key": "k", "ChecksumMode": ANY})
-        assert Transfer(s3, "b").has("k", source) is has
+        assert Transfer(s3, "b").compare("k", source) == stored
 
 
 def test_a_part_with_another_checksum_is_sent_again(s3: Any, source: StoredFile) -> None:

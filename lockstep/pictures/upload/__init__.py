@@ -1,0 +1,1 @@
+"""Uploading files to the picture bucket, and their events onto the stream."""
