@@ -30,6 +30,7 @@ def new_logger(service: str | None = None, stream: TextIO | None = None) -> Logg
         utc=True,
         use_rfc3339=True,
         json_serializer=_line,
+        json_deserializer=_message,
         stack=os.environ.get(STACK_NAME),
     )
     if _LAMBDA in os.environ:
@@ -38,6 +39,11 @@ def new_logger(service: str | None = None, stream: TextIO | None = None) -> Logg
             library.handlers[:] = logger.handlers
             library.propagate = False
     return logger
+
+
+def _message(text: Any) -> Any:
+    """The message as it is. Powertools would try to read each as JSON, and none is."""
+    return text
 
 
 def _line(fields: Mapping[str, Any]) -> str:

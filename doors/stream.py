@@ -36,6 +36,8 @@ PAUSE_SECONDS = 1
 MAKING_SECONDS = 2
 # A line names at most so many records that are not settled.
 MOST_NAMED = 50
+# The keys of a line that count records, and what each counts.
+_FATES: Mapping[str, Fate] = {fate.lower(): fate for fate in get_args(Fate)}
 
 
 @cache
@@ -230,7 +232,7 @@ def log_batch(delivery: Delivery, *, age_ms: int | None, duration_ms: int) -> No
     logger.info(
         "batch",
         extra={
-            **{fate.lower(): delivery.counts.get(fate, 0) for fate in get_args(Fate)},
+            **{name: delivery.counts.get(fate, 0) for name, fate in _FATES.items()},
             "checkpoint": delivery.checkpoint,
             "unsettled": delivery.unsettled[:MOST_NAMED] or None,
             "age_ms": age_ms,

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import audit, cold_start, decoding
-from benchmarks.speed import growth, month, pieces
+from benchmarks.speed import account, growth, month, pieces, searching
 from benchmarks.speed.consumers import PROGRAMS as CONSUMERS
 from benchmarks.speed.counting import ROOT, Count, counted, has_valgrind, run, valgrind_version
 from benchmarks.speed.producers import OF_FILES
@@ -30,7 +30,6 @@ from benchmarks.speed.programs import (
     producer_counts,
     stores,
 )
-from benchmarks.speed.searching import PROGRAMS as SEARCHES
 from benchmarks.speed.table import Goal, Row, row, table
 
 LIBRARIES = ("boto3", "botocore", "opensearch-py", "aws-lambda-powertools", "msgspec", "urllib3")
@@ -130,13 +129,8 @@ def search() -> Iterator[Row]:
     """The processor time of the search API, per request."""
     found: dict[str, Count] = {}
     with stores() as (environment, _), cold_start.stores() as address:
-        ready = {
-            **environment,
-            "OPENSEARCH_ENDPOINT": address,
-            "INDEX_ALIAS": cold_start.ALIAS,
-            "LIVE_ALIAS": f"{cold_start.ALIAS}-live",
-        }
-        for name in SEARCHES:
+        ready = searching.environment(environment, address)
+        for name in searching.PROGRAMS:
             words = ["-m", "benchmarks.speed.searching", name, "-"]
             python = Path(sys.executable)
             times = [run(python, words, ready)[0].seconds for _ in range(3)]
@@ -169,7 +163,14 @@ PARTS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "duplicates": duplicates,
 }
 
-ALL = [*PARTS, "pieces", "growth"]
+ALL = [*PARTS, "accounts", "pieces", "growth"]
+
+_ACCOUNTS = """## Where an invocation goes
+
+An invocation of the search API, and one of each consumer with a single record. A part begins where
+a function of its library or ours is called, and what it calls belongs to it, but not to another
+part. The marks at these calls cost about 2,000 instructions each. `python -m
+benchmarks.speed.account` prints these tables by themselves."""
 
 _PIECES = """## Where it goes
 
@@ -227,6 +228,9 @@ def main() -> None:
     sections = [_ABOUT.format(size=585), versions(), table(rows)]
     if "consumers" in given.only:
         sections.append(month.section(sections[-1]))
+    if "accounts" in given.only:
+        print("measuring: accounts", file=sys.stderr, flush=True)
+        sections += [_ACCOUNTS, account.tables()]
     if "pieces" in given.only:
         print("measuring: pieces", file=sys.stderr, flush=True)
         sections += [_PIECES, pieces.table()]

@@ -54,11 +54,11 @@ def valgrind_version() -> str:
 
 def segment(name: str, units: int, work: Callable[[], object]) -> Segment:
     """Do the work, which is one segment of this program."""
-    os.getsid(0)
+    mark()
     began = time.process_time()
     work()
     seconds = time.process_time() - began
-    os.getsid(0)
+    mark()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Segment(name, units, seconds, peak)
 
@@ -86,16 +86,14 @@ def run(python: Path, words: Sequence[str], more: Mapping[str, str]) -> Sequence
         more: variables of its environment.
     """
     with TemporaryDirectory() as folder:
-        return _segments([str(python), *words], Path(folder), more)
+        return _written([str(python), *words], Path(folder), more, list[Segment])
 
 
 def counted(python: Path, words: Sequence[str], more: Mapping[str, str]) -> Mapping[str, float]:
     """Instructions of a unit of each segment; see `run` for the arguments. Call `run` before."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        command = ["valgrind", "--tool=callgrind", f"--dump-before={_MARK}"]
-        command += [f"--callgrind-out-file={folder / 'counts'}", str(python), *words]
-        segments = _segments(command, folder, more)
+        segments = _written(_callgrind(folder, python, words), folder, more, list[Segment])
         # The parts before, between and after the segments have the odd numbers.
         parts = [folder / f"counts.{2 * at}" for at in range(1, len(segments) + 1)]
         return {
@@ -103,7 +101,32 @@ def counted(python: Path, words: Sequence[str], more: Mapping[str, str]) -> Mapp
         }
 
 
-def _segments(command: Sequence[str], folder: Path, more: Mapping[str, str]) -> Sequence[Segment]:
+def counted_between(
+    python: Path, words: Sequence[str], more: Mapping[str, str]
+) -> Sequence[tuple[str, int]]:
+    """Instructions between the marks of a program, from its first mark to its last one.
+
+    The program calls `mark` several times, and writes a list of names: of what ended at each mark.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        names = _written(_callgrind(folder, python, words), folder, more, list[str])
+        parts = [folder / f"counts.{at}" for at in range(1, len(names) + 1)]
+        return [(one, _total(part)) for one, part in zip(names, parts, strict=True)][1:]
+
+
+def mark() -> None:
+    """Let callgrind write its counters."""
+    os.getsid(0)
+
+
+def _callgrind(folder: Path, python: Path, words: Sequence[str]) -> Sequence[str]:
+    counter = ["valgrind", "--tool=callgrind", f"--dump-before={_MARK}"]
+    return [*counter, f"--callgrind-out-file={folder / 'counts'}", str(python), *words]
+
+
+def _written[T](command: Sequence[str], folder: Path, more: Mapping[str, str], kind: type[T]) -> T:
+    """Run a program; return what it writes into the file that is its last argument."""
     file = folder / "segments.json"
     done = subprocess.run(
         [*command, str(file)],
@@ -115,7 +138,7 @@ def _segments(command: Sequence[str], folder: Path, more: Mapping[str, str]) -> 
     )
     if done.returncode:
         sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-4000:]}")
-    return msgspec.json.decode(file.read_bytes(), type=list[Segment])
+    return msgspec.json.decode(file.read_bytes(), type=kind)
 
 
 def _total(part: Path) -> int:

@@ -25,7 +25,7 @@ _WITH_FORMS = (range(0x41, 0x3000), range(0xA640, 0xAC00), range(0xFB00, 0xFDFE)
 
 def contains(value: str, typed: str) -> bool:
     """Whether the value contains the typed text. A text without letters is in each value."""
-    return _bare(typed) in _bare(value)
+    return not typed or _bare(typed) in _bare(value)
 
 
 def pattern(typed: str) -> str | None:

@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import json
 import math
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -68,6 +69,7 @@ def decode_cursor(cursor: str, asked: Any) -> HitPosition:
     return found.place
 
 
+@lru_cache(maxsize=16)  # a request asks for it twice
 def digest(asked: Any) -> str:
     """A short digest of a search. It is in the cursors that belong to the search."""
     # In ASCII: a typed text may have half of a surrogate pair, which UTF-8 cannot encode.

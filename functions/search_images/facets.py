@@ -8,6 +8,7 @@ are chosen (docs/decisions/2026-11-30-a-facet-leaves-its-own-filter-out.md).
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -84,15 +85,29 @@ class FacetValues(msgspec.Struct, frozen=True):
 NO_FACETS = Facets([], [], [], [])
 
 
-def aggregations(attributes: Sequence[str], chosen: Mapping[str, Clause]) -> dict[str, Any]:
+def aggregations(attributes: Sequence[str], chosen: Mapping[str, Clause]) -> Mapping[str, Any]:
     """The request for all facets of a search.
 
     Args:
         attributes: the names of the attributes that are facets.
         chosen: the filters by facets with one value an image (`filters.by_facet`).
     """
-    names = [*_PATHS, YEAR, *(f"{ATTRIBUTE_PREFIX}{name}" for name in attributes)]
-    return {name: _counted(name, 2 * FACET_VALUES, None, chosen) for name in names}
+    if not chosen:
+        return _aggregations_of_all(tuple(attributes))
+    return {
+        name: _counted(name, 2 * FACET_VALUES, None, chosen) for name in _facet_names(attributes)
+    }
+
+
+@cache
+def _aggregations_of_all(attributes: tuple[str, ...]) -> Mapping[str, Any]:
+    """The request for all facets of a search without filters by facets."""
+    names = _facet_names(attributes)
+    return {name: _counted(name, 2 * FACET_VALUES, None, {}) for name in names}
+
+
+def _facet_names(attributes: Sequence[str]) -> Sequence[str]:
+    return [*_PATHS, YEAR, *(f"{ATTRIBUTE_PREFIX}{name}" for name in attributes)]
 
 
 def aggregation(name: str, containing: str, chosen: Mapping[str, Clause]) -> dict[str, Any]:

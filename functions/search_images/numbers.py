@@ -2,11 +2,11 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from functions.search_images.filters import instant
-from functions.search_images.scripts import joined
+from functions.search_images.scripts import joined, once_a_word
 
 # A typed number behind letters of any script: "IMG242", "img_242".
 _COUNTED = re.compile(r"([^\W\d_]{1,20})(\d{1,8})")
@@ -26,21 +26,26 @@ def with_a_blank(field: str, word: str) -> list[dict[str, Any]]:
 
     The index has the initials "K.V." as two words, with the joined word `_kv` at the first one.
     """
+    stems = f"{field}.stem"
+    return [{"match_phrase": {stems: {**phrase}}} for phrase in _phrases_apart(word)]
+
+
+@once_a_word
+def _phrases_apart(word: str) -> Sequence[Mapping[str, Any]]:
+    """The phrases of a number with letters; nothing for another word."""
     numbered = _NUMBERED.fullmatch(joined(word))
     if numbered is None:
-        return []
-    stems = f"{field}.stem"
-    together = " ".join(part for part in numbered.groups() if part)
-    apart: list[dict[str, Any]] = [{"match_phrase": {stems: {"query": together}}}]
+        return ()
+    together = {"query": " ".join(part for part in numbered.groups() if part)}
     letters, number = numbered[1], numbered[2]
-    if letters and 1 < len(letters) <= _MOST_INITIALS:
-        initials = {
-            "query": f"_{letters.lower()} {number}",
-            "analyzer": "whitespace",
-            "slop": len(letters) - 1,
-        }
-        apart.append({"match_phrase": {stems: initials}})
-    return apart
+    if not letters or not 1 < len(letters) <= _MOST_INITIALS:
+        return (together,)
+    initials = {
+        "query": f"_{letters.lower()} {number}",
+        "analyzer": "whitespace",
+        "slop": len(letters) - 1,
+    }
+    return together, initials
 
 
 def with_other_zeros(field: str, word: str) -> list[dict[str, Any]]:
@@ -49,18 +54,26 @@ def with_other_zeros(field: str, word: str) -> list[dict[str, Any]]:
     There may be letters before the number: "img242" is `IMG_0242`, too, and "dsc242" is `DSC0242`.
     The clauses rank lower than the number as typed.
     """
+    numbers, counted = _other_zeros(word)
+    if numbers or field == FILE_NAME:
+        return _one_of(field, numbers or counted)
+    return _one_of(f"{field}.stem", [form for one in counted for form in (one, f"_{one}")])
+
+
+@once_a_word
+def _other_zeros(word: str) -> tuple[Sequence[str], Sequence[str]]:
+    """The number with more or fewer zeros before it; or a number behind letters, with them.
+
+    Of `IMG_0242`, the index has the joined word: `_img0242` in the stems of a text, and `img0242`
+    in the file name of a URL, which has no stems.
+    """
     digits = _digits(word)
     if digits:
-        return _one_of(field, _zeros(digits))
+        return _zeros(digits), ()
     counted = _COUNTED.fullmatch(unicodedata.normalize("NFKC", joined(word)))
     if counted is None:
-        return []
-    written = [counted[1].lower() + number for number in _zeros(_digits(counted[2]))]
-    # Of `IMG_0242`, the index has the joined word: `_img0242` in the stems of a text, and `img0242`
-    # in the file name of a URL, which has no stems.
-    if field == FILE_NAME:
-        return _one_of(field, written)
-    return _one_of(f"{field}.stem", [form for one in written for form in (one, f"_{one}")])
+        return (), ()
+    return (), [counted[1].lower() + number for number in _zeros(_digits(counted[2]))]
 
 
 def _zeros(digits: str) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Annotated, Any, get_args
 from urllib.parse import parse_qsl
 
@@ -106,6 +107,12 @@ class SuggestParameters(msgspec.Struct, frozen=True):
 
 class NoParameters(msgspec.Struct, frozen=True):
     """Other requests have no parameters."""
+
+
+class _AttributeParameter(msgspec.Struct, frozen=True):
+    """The value of an attribute, as a parameter."""
+
+    value: Value = ""
 
 
 class _Mistakes:
@@ -222,7 +229,7 @@ def _by_name(query: str) -> Mapping[str, list[str]]:
 def _values_of(
     kind: type[msgspec.Struct], by_name: Mapping[str, list[str]], mistakes: _Mistakes
 ) -> dict[str, Any]:
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     found: dict[str, Any] = {}
     for name, values in by_name.items():
         with mistakes.of(name):
@@ -230,21 +237,28 @@ def _values_of(
                 raise ValueError(f"unknown parameter, expected {', '.join(fields) or 'none'}")
             several = fields[name].default == ()
             value = _several(values) if several else _single(values)
-            found[name] = _converted(value, fields[name].type)
+            found[name] = _converted(value, kind, name)
     return found
 
 
-def _converted(value: str | list[str], kind: Any) -> Any:
-    """The value converted to this type.
+@cache
+def _fields(kind: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(kind)}
+
+
+def _converted(value: str | list[str], kind: type[msgspec.Struct], name: str) -> Any:
+    """The value converted to the type of this field.
 
     Raises:
         ValueError: the value is invalid; says what is expected.
     """
     try:
-        return msgspec.convert(value, kind, strict=False)
+        # msgspec keeps what it knows of a Struct, and would look at the type of a field anew.
+        return getattr(msgspec.convert({name: value}, kind, strict=False), name)
     except msgspec.ValidationError:
         got = f", got {_cut(value)}" if isinstance(value, str) else ""
-        raise ValueError(f"expected {_expected(kind)}{got}") from None
+        expected = _expected(_fields(kind)[name].type)
+        raise ValueError(f"expected {expected}{got}") from None
 
 
 def _expected(kind: Any) -> str:
@@ -282,7 +296,10 @@ def _attributes(
                 raise ValueError(
                     "the name of an attribute must be a letter, then letters, digits, _ and -"
                 )
-            found += [(name, _converted(value, Value)) for value in _several(values)]
+            found += [
+                (name, _converted(value, _AttributeParameter, "value"))
+                for value in _several(values)
+            ]
     if len(by_name) > MOST_VALUES:
         with mistakes.of(ATTRIBUTE_PREFIX):
             raise ValueError(f"{len(by_name)} attributes, at most {MOST_VALUES}")

@@ -5,6 +5,8 @@ The ranges are those of the tokenizers and character filters in mapping.json.
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
 
 # The planes 2 and 3. Each Unicode version adds ideographs there, so all of both planes count,
 # whatever Python knows.
@@ -40,9 +42,14 @@ _SEPARATOR = re.compile(r"%[2-7][0-9A-Fa-f]|[-_.+\u2010\u2011\uff0b\uff0d\uff0e\
 _SUBFIELDS = {"thai": re.compile(f"[{_THAI}]"), "letters": re.compile(f"[{_LETTERS}]")}
 
 
-def subfields(text: str) -> list[str]:
+# A search asks the same of each word for every field.
+once_a_word = lru_cache(maxsize=256)
+
+
+@once_a_word
+def subfields(text: str) -> Sequence[str]:
     """The subfields that have the words or letters of the scripts in this text."""
-    return [name for name, letter in _SUBFIELDS.items() if letter.search(text)]
+    return tuple(name for name, letter in _SUBFIELDS.items() if letter.search(text))
 
 
 def is_unspaced(word: str) -> bool:
@@ -50,32 +57,39 @@ def is_unspaced(word: str) -> bool:
     return _IS_UNSPACED.fullmatch(word) is not None
 
 
+@once_a_word
 def is_pairs(word: str) -> bool:
     """Whether the index has this word only as pairs of characters."""
     return _IS_PAIRS.fullmatch(word) is not None
 
 
+@once_a_word
 def is_single(word: str) -> bool:
     """Whether the word is one Chinese, Japanese or Korean character, so that it is no pair."""
     return is_pairs(word) and len(unicodedata.normalize("NFC", word)) == 1
 
 
+@once_a_word
 def is_syllable(word: str) -> bool:
     """Whether the word is one Korean syllable."""
     return _SYLLABLE.fullmatch(unicodedata.normalize("NFC", word)) is not None
 
 
+@once_a_word
 def is_one_token(word: str) -> bool:
     """Whether the analyzer `exact` surely makes one token of the word.
 
     Punctuation around it does not count.
     """
+    if word.isascii() and word.isalnum():
+        return True
     inner = word.strip("".join({char for char in word if not _is_of_word(char)}))
     return not _HAS_PAIRS.search(inner) and all(
         _is_of_word(char) or char in APOSTROPHES for char in inner
     )
 
 
+@once_a_word
 def is_one_token_joined(word: str) -> bool:
     """Whether the analyzer `prefix_query`, which joins parts, makes one token of the word."""
     return is_one_token(joined(word))

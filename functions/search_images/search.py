@@ -394,13 +394,19 @@ class _Pair(msgspec.Struct, frozen=True):
     value: str
 
 
+class _SourceAttributes(msgspec.Struct, frozen=True):
+    """The attributes in a document."""
+
+    attributes: list[_Pair] = []
+
+
 def _hit(hit: Mapping[str, Any]) -> Hit | None:
     """The image in a document; None if no consumer wrote it, so that it is not an image.
 
     An audit finds such a document. It must not hide the other hits.
     """
     try:
-        pairs = msgspec.convert(hit["_source"].get(ATTRIBUTES, []), list[_Pair])
+        pairs = msgspec.convert(hit["_source"], _SourceAttributes).attributes
         attributes = {one.name: one.value for one in pairs}
         begun = {"tags": [], **hit["_source"], "image_id": hit["_id"], "attributes": attributes}
         plain = msgspec.convert({**begun, "name_html": "", "highlights": {}}, Hit)

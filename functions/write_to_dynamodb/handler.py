@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from doors.encoding import encode_once
+from doors.signing import sign_at_once
 from doors.stream import consume
 from functions.write_to_dynamodb.sink import ImageTable
 from shared.batch import BatchResponse
@@ -44,6 +45,7 @@ def _client(seconds: float) -> "DynamoDBClient":
     )
     client = boto3.client("dynamodb", config=config)
     encode_once(client, "BatchExecuteStatement")
+    sign_at_once(client, "BatchExecuteStatement")
     return client
 
 

@@ -180,6 +180,9 @@ class Clients:
 
     def new_opensearch(self, deserializer: "Deserializer | None" = None) -> "OpenSearch":
         """Another client of the index, which decodes answers by this deserializer."""
+        from doors.opensearch_py import import_opensearch_py
+
+        import_opensearch_py()
         from doors.opensearch import signing_credentials
         from functions.write_to_es.connect import connect
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.speed.account import PARTS as ACCOUNTED
+from benchmarks.speed.account import REST, Marks, account_table, place_of
 from benchmarks.speed.gate import REFERENCES, Accepted, read_accepted, risen
 from benchmarks.speed.growth import PARTS, exponent
 from benchmarks.speed.table import Goal, Row, quantity, table
@@ -92,3 +94,45 @@ def test_the_exponent_tells_linear_from_quadratic() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_each_part_whose_growth_is_measured_runs(part: str) -> None:
     PARTS[part](100)()
+
+
+def outer() -> str:
+    return inner() + again()
+
+
+def inner() -> str:
+    return "in"
+
+
+def again() -> str:
+    return "again"
+
+
+def test_an_account_gives_what_a_part_calls_to_the_innermost_part() -> None:
+    marks = Marks()
+    for part, function in (("whole", "outer"), ("piece", "inner"), ("whole", "again")):
+        marks.add(part, f"{__name__}:{function}")
+    assert outer() == "inagain"  # warms up
+    assert marks.ended == []
+    marks.on = True
+    marks.mark()
+    outer()
+    marks.mark()
+    assert marks.ended == [REST, REST, "whole", "piece", "whole", REST]
+
+
+def test_the_functions_that_begin_a_part_exist() -> None:
+    for parts in ACCOUNTED.values():
+        for functions in parts.values():
+            for function in functions:
+                assert callable(getattr(*place_of(function)))
+
+
+def test_an_account_adds_up() -> None:
+    assert account_table("writer", [("signature", 3_000_000.0), ("metrics", 1_000_000.0)]) == (
+        "| writer | instructions | share |\n"
+        "| --- | ---: | ---: |\n"
+        "| signature | 3,000 k | 75% |\n"
+        "| metrics | 1,000 k | 25% |\n"
+        "| all, with the marks | 4,000 k | 100% |"
+    )

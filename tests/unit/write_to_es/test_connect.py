@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from botocore.credentials import Credentials
-from opensearchpy import Urllib3AWSV4SignerAuth
 
 from doors.opensearch import signing_credentials
+from doors.signing import IndexSigner
 from functions.write_to_es.connect import CONNECT_SECONDS, READ_SECONDS, connect
 from shared.sink import MisconfiguredError
 
@@ -45,7 +45,7 @@ def connection(endpoint: str, signing: str, session: Any = None) -> Any:
 def test_requests_to_an_endpoint_of_any_name_are_signed(endpoint: str) -> None:
     made = connection(endpoint, "yes")
     assert made.host.startswith("https://")
-    assert isinstance(made.http_auth, Urllib3AWSV4SignerAuth)
+    assert isinstance(made.http_auth, IndexSigner)
     headers = made.http_auth("POST", f"{made.host}/images/_bulk", b"{}\n")
     assert "/us-east-1/es/aws4_request" in headers["Authorization"]
     assert headers["X-Amz-Security-Token"] == "token"
