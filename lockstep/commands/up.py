@@ -26,6 +26,7 @@ from lockstep.local.services import (
     ResourceNames,
     audits,
     event_source_mappings,
+    pictures,
     search_api,
     servers,
 )
@@ -138,6 +139,12 @@ def _facets(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tu
     "from now on.",
 )
 @click.option(
+    "--picture-trouble",
+    is_flag=True,
+    help="Notifications of the picture bucket come late, several times and out of order, as S3 may "
+    "send them.",
+)
+@click.option(
     "--limits",
     is_flag=True,
     help="Throttle each shard as AWS does: 1,000 records and 1 MiB per second.",
@@ -157,6 +164,7 @@ def up_command(
     table: str | None,
     audit_every: dt.timedelta | None,
     replicate_to: str | None,
+    picture_trouble: bool,
     fresh: bool,
     detach: bool,
     limits: bool,
@@ -180,6 +188,7 @@ def up_command(
         words += page_words(page)
         words += ["--table", table] if table else []
         words += ["--replicate-to", replicate_to] if replicate_to else []
+        words += ["--picture-trouble"] if picture_trouble else []
         if audit_every is not None:
             words += ["--audit-every", f"{audit_every // dt.timedelta(minutes=1)}m"]
         start_in_background(state, words, console=answers)
@@ -188,7 +197,7 @@ def up_command(
     mappings = event_source_mappings(
         forwards=route == "KinesisDataStreamsForDynamoDB", replicates=replicates
     )
-    by_itself = audits(audit_every)
+    by_itself, of_pictures = audits(audit_every), pictures(trouble=picture_trouble)
     up(
         state,
         servers=servers(
@@ -209,6 +218,7 @@ def up_command(
             *mappings(folder),
             *search_api(host)(folder),
             *by_itself(folder),
+            *of_pictures(folder),
         ],
         console=answers,
         fresh=fresh,

@@ -4,6 +4,7 @@ import datetime as dt
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from msgspec.structs import asdict
@@ -157,6 +158,27 @@ def audits(every: dt.timedelta | None) -> Services:
         return [python_service("nightly-audit", state, ["lockstep.nightly.local", *words])]
 
     return services
+
+
+def pictures(*, trouble: bool = False) -> Services:
+    """What makes events of the pictures in the bucket; nothing without the extra `pictures`.
+
+    With `trouble`, notifications come late, several times and out of order.
+    """
+
+    def services(state: Path) -> Sequence[Service]:
+        if not has_pictures():
+            return []
+        words = ["--state", str(state), *(["--trouble"] if trouble else [])]
+        module = "lockstep.pictures_to_events.local"
+        return [python_service("pictures-to-events", state, [module, *words])]
+
+    return services
+
+
+def has_pictures() -> bool:
+    """Whether what reads pictures is installed, without the time that its import takes."""
+    return all(find_spec(module) for module in ("PIL", "defusedxml", "pi_heif"))
 
 
 def python_service(

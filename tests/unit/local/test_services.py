@@ -11,6 +11,8 @@ from lockstep.local.services import (
     ResourceNames,
     audits,
     event_source_mappings,
+    has_pictures,
+    pictures,
     python_service,
     stack_of,
 )
@@ -34,6 +36,14 @@ def test_a_stack_audits_itself_only_at_an_interval() -> None:
 def test_an_interval_that_is_none_is_told(tmp_path: Path, interval: str) -> None:
     result = lockstep("up", "--audit-every", interval, "--state", tmp_path)
     assert_one_line(result, "--audit-every", "write 1d, 12h or 30m")
+
+
+def test_pictures_are_looked_at_in_a_process_and_with_trouble_on_wish() -> None:
+    assert has_pictures()
+    for trouble, more in ((False, []), (True, ["--trouble"])):
+        (service,) = pictures(trouble=trouble)(Path("state"))
+        words = ["lockstep.pictures_to_events.local", "--state", "state", *more]
+        assert [*service.command[-len(words) :]] == words
 
 
 def test_the_consumer_of_a_replica_runs_from_its_own_template() -> None:
