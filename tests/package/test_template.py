@@ -358,6 +358,8 @@ def test_only_pages_of_the_named_origins_may_search(template: Template) -> None:
     cors = properties_of(template, "SearchApi")["CorsConfiguration"]["Fn::If"]
     assert cors[0] == "HasOrigins"
     assert cors[1]["AllowOrigins"] == {"Ref": "SearchOrigins"}
+    # A website reads where the next file of a download is.
+    assert cors[1]["ExposeHeaders"] == ["link"]
     assert cors[2] == {"Ref": "AWS::NoValue"}
     assert template["Parameters"]["SearchOrigins"]["Default"] == ""
 

@@ -156,6 +156,34 @@ class TestDrawer:
         expect(page.locator(".results")).to_be_visible()
         expect(page.get_by_role("navigation", name="Filters")).to_be_hidden()
 
+    @pytest.mark.parametrize("script", ["runs", "is off"])
+    @pytest.mark.parametrize("size", [PHONE, TABLET])
+    def test_an_address_that_opens_a_facet_opens_them(
+        self, visiting: Visiting, size: tuple[int, int], script: Literal["runs", "is off"]
+    ) -> None:
+        page = visiting(size=size, script=script).open("/?q=castle&facet=attr.artist")
+        panel = page.get_by_role("navigation", name="Filters")
+        expect(page.get_by_role("searchbox", name="Find in Artist")).to_be_visible()
+        if size == TABLET:
+            assert _beside(page)
+        else:
+            expect(page.locator(".results")).to_be_hidden()
+        page.get_by_role("link", name="Close the filters").click()
+        expect(panel).to_be_hidden()
+        expect(page.locator(".results")).to_be_visible()
+        page.get_by_role("link", name="Filters").click()
+        expect(panel).to_be_visible()
+
+    def test_the_name_of_a_facet_that_opens_is_not_behind_the_link_above_it(
+        self, visiting: Visiting
+    ) -> None:
+        page = visiting(size=TABLET).open("/?facet=attr.artist#facet-attr.artist")
+        label = page.locator("[id='facet-attr.artist-label']").bounding_box()
+        link = page.locator(".close").first.bounding_box()
+        assert label
+        assert link
+        assert label["y"] >= link["y"] + link["height"]
+
     def test_the_keyboard_opens_them_goes_on_inside_and_closes_them(
         self, visiting: Visiting
     ) -> None:

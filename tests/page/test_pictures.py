@@ -151,13 +151,30 @@ def test_an_institution_has_its_title_logo_and_colours(
     accent = {"light": "rgb(122, 31, 43)", "dark": "rgb(240, 160, 170)"}[scheme]
     search = page.get_by_role("button", name="Search", exact=True)
     expect(search).to_have_css("background-color", accent)
-    expect(page.locator("footer")).to_contain_text("Museum of Ships: This page searches")
+    expect(page.locator("footer")).to_contain_text("Museum of Ships: This page finds")
     for path in ("/?q=castle", "/?q=castle&tag=river&image=D05526", "/?q=xyzzyqwv"):
         assert Axe().run(visit.open(path)).generate_snapshot() == ""
     # The pictures of the records are at a host that this site does not allow.
     assert {url.split("/")[2] for url in visit.elsewhere} == {"x.example"}
     assert visit.complaints == []
     visit.close()
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+@pytest.mark.parametrize("title", ["National Maritime Museum", "Museum of Ships and " * 3])
+def test_a_title_has_one_line_on_a_wide_screen(
+    museum: Museum, browser: Browser, title: str, width: int
+) -> None:
+    with serving(query_side(museum, PageSettings(title.strip()))) as address:
+        visit = Visit(browser, address, size=(width, 900))
+        page = visit.open("/?q=castle")
+        lines = page.locator(".brand bdi").evaluate("one => one.getClientRects().length")
+        box = page.locator(".box").bounding_box()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        visit.close()
+    assert lines == 1
+    assert box
+    assert box["width"] >= 320
 
 
 @pytest.mark.parametrize("size", [(390, 844), (768, 1024), (1280, 900), (1920, 1080)])

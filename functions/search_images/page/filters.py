@@ -89,11 +89,15 @@ class Years(msgspec.Struct, frozen=True):
 
 
 class Panel(msgspec.Struct, frozen=True):
-    """The filters of a search. `chosen` is the number of filters in use."""
+    """The filters of a search.
+
+    `chosen` is the number of filters in use, `opened` tells whether a facet shows all its values.
+    """
 
     facets: list[Facet]
     years: Years | None
     chosen: int
+    opened: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.facets or self.years)
@@ -136,7 +140,7 @@ def panel(
         elif links := list(_links(pairs, name, counts)):
             facets.append(_closed(pairs, name, links, more=name in found.facets.more))
     years = _years(pairs, found.facets.year) if found.facets.year else None
-    return Panel(facets, years, chosen)
+    return Panel(facets, years, chosen, opened=any(facet.fewer for facet in facets))
 
 
 def _closed(pairs: Pairs, name: str, links: list[Link], *, more: bool) -> Facet:

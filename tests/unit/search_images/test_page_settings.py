@@ -120,7 +120,7 @@ def test_the_page_has_title_logo_and_colours_and_its_policy_allows_them() -> Non
     page = Parsed(html)
     assert page.links["Museum <1>"] == "?"
     assert "1 found: \u2068x\u2069 · Museum <1>" in page.text
-    assert "Museum <1>: This page searches" in " ".join(page.text.split())
+    assert "Museum <1>: This page finds" in " ".join(page.text.split())
     (picture,) = page.named("img")
     assert (picture["src"], picture["alt"]) == (logo, "")
     policy = site.headers["Content-Security-Policy"]
