@@ -27,8 +27,9 @@ def harmless(text: str) -> str:
     without it was added here.
     """
     first, *rest = _BOUNDARY.split(text)
-    if not first and rest and rest[0] != ";":  # a tab or a line break begins the cell
-        first = "'"
+    # A tab or a line break begins the cell, or would without an apostrophe that was there before.
+    if not first.strip("'") and rest and rest[0] != ";":
+        first = f"'{first}"
     return "".join(f"'{part}" if _is_formula(part) else part for part in (first, *rest))
 
 

@@ -14,8 +14,8 @@ ALPHABET = "=+-@＝＋－＠﹦\t\r\n;'\"“ \u200b\ufeff\u00a0a1."
 def undone(cell: str) -> str:
     """What the cell was before: without the apostrophes that were added."""
     parts = re.split("([;\t\r\n])", cell)
-    if parts[0] == "'" and len(parts) > 1 and parts[1] != ";":
-        parts[0] = ""
+    if parts[0] and not parts[0].strip("'") and len(parts) > 1 and parts[1] != ";":
+        parts[0] = parts[0][1:]
     return "".join(
         part[1:] if part.startswith("'") and harmless(part[1:]) == part else part for part in parts
     )
@@ -36,6 +36,7 @@ def undone(cell: str) -> str:
         "\r=1+1",
         "\n=1+1",
         "\tharmless",
+        "'\rharmless",
         ' "=1+1"',
         "'=1+1",
         "“=1+1”",
