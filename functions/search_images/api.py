@@ -223,7 +223,12 @@ class Api:
         kept = self._kept(image_id)
         if kept is None:
             return _no_such_image()
-        return self._html(record_page(pairs, kept, self._place(pairs, image_id), self._site()))
+        site, image = self._site(), kept.image
+        links = site.pictures
+        ours = links is not None and links.has(image_id, image.url)
+        reason = links.reason(image_id, image.checksum) if links and ours else None
+        place = self._place(pairs, image_id)
+        return self._html(record_page(pairs, kept, place, site, no_thumbnail=reason))
 
     def _place(self, pairs: Pairs, image_id: str) -> "ResultPlace | None":
         """The place of an image in a search. The record does not depend on it."""

@@ -92,6 +92,10 @@ class PictureLinks:
         key = thumbnail_key(image_id, checksum, side) if isinstance(checksum, str) else None
         return None if key is None else self._link(self._at.thumbnails, key)
 
+    def has(self, image_id: str, url: object) -> bool:
+        """Whether the picture of an image is in the bucket of pictures, as its `url` says."""
+        return self._key(image_id, url) is not None
+
     def original(self, image_id: str, url: str | UnsetType) -> str | None:
         """The link that saves the picture itself.
 
@@ -102,14 +106,8 @@ class PictureLinks:
         Returns:
             None if the image's picture is not in the bucket of pictures.
         """
-        bucket = f"s3://{self._at.bucket}/"
-        if not isinstance(url, str) or not url.startswith(bucket):
-            return None
-        key = url.removeprefix(bucket)
-        rest = key_after(PREFIX, key)
-        if rest is None or id_of_key(rest) != image_id:
-            return None
-        return self._link(self._at.pictures, key, _AS_DOWNLOAD)
+        key = self._key(image_id, url)
+        return None if key is None else self._link(self._at.pictures, key, _AS_DOWNLOAD)
 
     def reason(self, image_id: str, checksum: str | UnsetType) -> str | None:
         """Why the picture has no thumbnail, in words; asks the bucket of thumbnails.
@@ -136,6 +134,15 @@ class PictureLinks:
         except HTTPError:
             return None
         return _reason_in(answer.status, answer.headers)
+
+    def _key(self, image_id: str, url: object) -> str | None:
+        """The key of an image's picture; None if the `url` names another bucket or image."""
+        bucket = f"s3://{self._at.bucket}/"
+        if not isinstance(url, str) or not url.startswith(bucket):
+            return None
+        key = url.removeprefix(bucket)
+        rest = key_after(PREFIX, key)
+        return key if rest is not None and id_of_key(rest) == image_id else None
 
     def _link(self, bucket_url: str, key: str, query: Mapping[str, str] = {}) -> str:
         return presigned(

@@ -40,6 +40,7 @@ def started(program: str) -> Iterator[Browser]:
 class Circumstances(TypedDict, total=False):
     """What is not the usual: a light screen, a wide one, script, and pictures that come.
 
+    `bucket` is the address from which pictures are really fetched.
     In the system's colours a reader sees none of the page's own, backgrounds least of all.
     """
 
@@ -48,6 +49,7 @@ class Circumstances(TypedDict, total=False):
     size: tuple[int, int]
     script: Literal["runs", "is off"]
     pictures: Literal["come", "are missing"]
+    bucket: str
 
 
 class Visit:
@@ -67,6 +69,7 @@ class Visit:
         self.complaints: list[str] = []
         self.elsewhere: list[str] = []
         self._pictures = circumstances.get("pictures", "come")
+        self._fetched = tuple(f"{one}/" for one in (site, circumstances.get("bucket")) if one)
         forced = circumstances.get("colours") == "the system's"
         width, height = circumstances.get("size", WIDE)
         self._context = browser.new_context(
@@ -110,7 +113,7 @@ class Visit:
     def _answer(self, route: Route) -> None:
         request = route.request
         address = urlsplit(request.url)
-        if request.url.startswith(f"{self.site}/"):
+        if request.url.startswith(self._fetched):
             route.continue_()
             return
         self.elsewhere.append(request.url)

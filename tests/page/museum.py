@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from functions.search_images.api import Api, Stores
 from functions.search_images.page_settings import PageSettings
+from functions.search_images.picture_links import PictureLinks
 from functions.write_to_dynamodb.sink import ImageTable
 from functions.write_to_dynamodb.table import ensure_table
 from functions.write_to_es.aliases import live_alias
@@ -70,10 +71,12 @@ class Museum:
         self._index.indices.delete(index=f"{self._name}-000001")
 
 
-def query_side(museum: Museum, settings: PageSettings = TATE) -> ASGIApp:
+def query_side(
+    museum: Museum, settings: PageSettings = TATE, pictures: PictureLinks | None = None
+) -> ASGIApp:
     """The query side of a museum over HTTP, as `lockstep up` serves it in a process."""
     log = Logger("museum", level="CRITICAL")
-    api = Api(lambda: museum.stores, log, ["artist", "medium"], lambda: settings)
+    api = Api(lambda: museum.stores, log, ["artist", "medium"], lambda: settings, lambda: pictures)
     one_at_a_time = threading.Lock()  # as a Lambda sandbox works
 
     def invoke(event: bytes, _request_id: str) -> Returned:

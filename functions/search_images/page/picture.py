@@ -7,7 +7,6 @@ hosts that a parameter of the stack allows.
 
 import re
 from collections.abc import Sequence
-from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -16,13 +15,12 @@ import msgspec
 _AMBIGUOUS = re.compile(r"[\\\x00-\x20\x7f]")
 _PORTS = {"http": 80, "https": 443}
 
-type Words = Literal["No picture", "No picture that a browser can show"]
-
 
 class ShownPicture(msgspec.Struct, frozen=True):
-    """A picture that the page shows."""
+    """A picture that the page shows. A preview is a thumbnail of it, which may not exist yet."""
 
     src: str
+    is_preview: bool = False
 
 
 class Elsewhere(msgspec.Struct, frozen=True):
@@ -41,7 +39,7 @@ class InBucket(msgspec.Struct, frozen=True):
 class NotShown(msgspec.Struct, frozen=True):
     """No picture, or none that a browser could show."""
 
-    words: Words
+    words: str
 
 
 type Picture = ShownPicture | Elsewhere | InBucket | NotShown

@@ -18,6 +18,7 @@ from functions.search_images.links import (
     same_value_href,
     without,
 )
+from functions.search_images.page.frame import frame_on_record
 from functions.search_images.page.moments import TimeInWords, moment, moment_in
 from functions.search_images.page.paging import ResultPlace
 from functions.search_images.page.picture import on_the_web
@@ -47,7 +48,12 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 def record_page(
-    pairs: Pairs, record: ImageRecord, place: ResultPlace | None = None, site: Site = PLAIN
+    pairs: Pairs,
+    record: ImageRecord,
+    place: ResultPlace | None = None,
+    site: Site = PLAIN,
+    *,
+    no_thumbnail: str | None = None,
 ) -> str:
     """The page of one image's record.
 
@@ -56,6 +62,7 @@ def record_page(
         record: the record.
         place: its place among the results of that search, if it is known.
         site: the frame of the page.
+        no_thumbnail: why its picture has no thumbnail (`PictureLinks.reason`).
     """
     image = record.image
     before = without(pairs, IMAGE, AT)
@@ -77,12 +84,22 @@ def record_page(
         back=place.back if place else href(before) if before else None,
         link=href([(IMAGE, record.image_id)]),
         record_address=f"images/{quote(record.image_id, safe='')}",
-        picture_address=image.url if on_the_web(image.url) else None,
+        frame=frame_on_record(record, site, no_thumbnail),
+        picture_address=_picture_address(record, site),
+        picture_size=None if image.size_bytes is UNSET else _bytes(image.size_bytes),
         tags=[Fact("Tag", shown(tag), same_value_href("tag", tag)) for tag in dict.fromkeys(tags)],
         rights=[_attribute(name, attributes[name]) for name in sorted(rights)],
         facts=[*sorted(facts, key=lambda fact: fact.label), *_origin(image)],
         technical=list(_technical(record)),
     )
+
+
+def _picture_address(record: ImageRecord, site: Site) -> str | None:
+    """Where the picture itself is saved from."""
+    url = record.image.url
+    if on_the_web(url):
+        return str(url)
+    return None if site.pictures is None else site.pictures.original(record.image_id, url)
 
 
 def _is_of_rights(name: str) -> bool:

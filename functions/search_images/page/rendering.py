@@ -28,7 +28,7 @@ from functions.search_images.links import (
     value_of,
     without,
 )
-from functions.search_images.page.picture import Elsewhere, InBucket, ShownPicture, picture_at
+from functions.search_images.page.picture import Elsewhere, InBucket, ShownPicture
 from functions.search_images.page_settings import NO_SETTINGS, TITLE, PageSettings
 from functions.search_images.picture_links import PictureLinks
 
@@ -101,7 +101,6 @@ class Site:
             own_title=self.title != TITLE,
             logo=self._logo,
             accent=self._accent,
-            picture_hosts=self.picture_hosts,
             # Both are files of ours and checked colours. They may contain quotes.
             style=Markup(self._style),  # noqa: S704
             script=Markup(_script),  # noqa: S704
@@ -147,7 +146,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals["picture_at"] = picture_at
     made.tests |= {
         "shown": lambda picture: isinstance(picture, ShownPicture),
         "elsewhere": lambda picture: isinstance(picture, Elsewhere),

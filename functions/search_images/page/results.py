@@ -2,11 +2,10 @@
 
 import datetime as dt
 import html
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from markupsafe import Markup, escape
-from msgspec import UnsetType
 
 from functions.search_images.facets import FacetValues
 from functions.search_images.highlight import EMPHASIS
@@ -29,6 +28,7 @@ from functions.search_images.links import (
 )
 from functions.search_images.page.downloads import downloads_of
 from functions.search_images.page.filters import OpenFacet, panel
+from functions.search_images.page.frame import Frame, frame_on_card
 from functions.search_images.page.paging import LAST_START, PAGE_SIZE, paging
 from functions.search_images.page.rendering import PLAIN, Site, query_text, shortly
 from functions.search_images.search import Hit, SearchResult
@@ -58,7 +58,7 @@ class Card(msgspec.Struct, frozen=True):
     image_id: str
     href: str
     name: Markup
-    url: str | UnsetType
+    frame: Frame
     rows: list[Row]
     foot: list[str]
 
@@ -101,8 +101,8 @@ def results_page(
         pages=pages,
         downloads=downloads_of(pairs),
         cards=[
-            _card(_record_pairs(pairs, None if pages.first is None else pages.first + at), hit)
-            for at, hit in enumerate(found.hits)
+            _card(_record_pairs(pairs, number), hit, site)
+            for number, hit in _numbered(found.hits, pages.first)
         ],
         panel=panel(here, found, len(filters), opened, values),
         chips=filters,
@@ -121,6 +121,12 @@ def highlighted(safe: str) -> Markup:
     )
 
 
+def _numbered(hits: Sequence[Hit], first: int | None) -> Iterator[tuple[int | None, Hit]]:
+    """Each hit with its number among all hits, if anybody knows it."""
+    for at, hit in enumerate(hits):
+        yield (None if first is None else first + at), hit
+
+
 def _record_pairs(pairs: Pairs, at: int | None) -> Pairs:
     """The parameters of a record's page: the search, and the number of the record in it."""
     if at is None or at > LAST_START:
@@ -128,13 +134,13 @@ def _record_pairs(pairs: Pairs, at: int | None) -> Pairs:
     return [*without(pairs, AT), (AT, str(at))]
 
 
-def _card(pairs: Pairs, hit: Hit) -> Card:
+def _card(pairs: Pairs, hit: Hit, site: Site) -> Card:
     size = f"{hit.width} × {hit.height}" if hit.width and hit.height else ""  # noqa: RUF001  # pixels
     return Card(
         image_id=hit.image_id,
         href=href_with(pairs, IMAGE, hit.image_id),
         name=highlighted(hit.name_html) if shown(hit.name) == hit.name else escape(shown(hit.name)),
-        url=hit.url,
+        frame=frame_on_card(hit, site),
         rows=_rows(hit),
         foot=[part for part in (hit.image_id, size, _year(hit)) if part],
     )
