@@ -154,8 +154,8 @@ class Api:
         add(NotFoundError)(self._not_found)
         add(InvalidParametersError)(_invalid_parameters)
         add(InvalidCursorError)(_invalid_cursor)
-        for slow in (TooSlowError, ConnectionTimeout):
-            add(slow)(_too_slow)
+        add(TooSlowError)(_too_slow)
+        add(ConnectionTimeout)(self._no_answer)
         for kind in (OpenSearchException, ClientError, BotoCoreError):
             add(kind)(self._unavailable)
         # If the index refuses a request, it is a bug of ours, like any other exception.
@@ -334,6 +334,11 @@ class Api:
     def _unavailable(self, error: Exception) -> ApiResponse:
         self._log.error("a store does not answer", extra={"cause": repr(error)})
         return unavailable("the images are not available now: retry later")
+
+    def _no_answer(self, error: Exception) -> ApiResponse:
+        """The index ends a search that takes too long. So this one may not answer any request."""
+        self._log.error("the index does not answer in time", extra={"cause": repr(error)})
+        return unavailable("the index does not answer in time: retry later")
 
     def _bug(self, error: Exception) -> ApiResponse:
         self._log.error("internal error", exc_info=error)

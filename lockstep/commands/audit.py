@@ -227,9 +227,11 @@ def audit_command(
             found = use_case.sample(clients, sample, differences.add, options)
         else:
             found = audited(clients, differences.add, options)
+        tell_of(report_file, counted(differences.count, "difference"))
         plan = planned(clients, found, differences) if repair or page else None
         if page is not None:
             page.write(found, plan, list(ways_out(found, plan, name, state)))
+        tell_of(html_file, "the report for people")
         if repair:
             repairing = repaired(
                 clients,
@@ -265,6 +267,12 @@ def _end(
     sys.exit(found.exit_code)
 
 
+def tell_of(file: Path | None, what: str) -> None:
+    """Say what the user's file has now; on standard error, as programs read standard output."""
+    if file is not None:
+        notes.print(printable(f"{file}: {what}"))
+
+
 class Differences:
     """The differences that an audit found: in a temporary file, and in the user's reports."""
 
@@ -285,9 +293,11 @@ class Differences:
         self._report = report
         self._gather = gather
         self._encoder = msgspec.json.Encoder()
+        self.count = 0
 
     def add(self, found: Difference) -> None:
         """Add a difference."""
+        self.count += 1
         line = self._encoder.encode(as_line(found)) + b"\n"
         self._file.write(line)
         if self._report is not None:

@@ -1,5 +1,6 @@
 """`lockstep get`: show what both stores hold of one image, side by side."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from lockstep.console.text import counted, printable
 from lockstep.images.held import HeldImage, fields_of
 from lockstep.stack.use_cases.get import FoundImage, GetResult, get
 from lockstep.stack.use_cases.trace import NotRead
+from lockstep.stores import routing
+from shared.event import IMAGE_ID_PATTERN, MAX_IMAGE_ID
 
 _WORDS: Mapping[GetResult, str] = {
     "equal": "equal: both stores have the same image",
@@ -39,6 +42,8 @@ class ShownImage(msgspec.Struct, frozen=True):
         table: what the table holds; null if nothing.
         index: what the index holds; null if nothing.
         quarantine: the records of the image in quarantine.
+        routed: the documents of this ID that somebody wrote with a custom routing, by the names
+            that an audit gives them; searches find them, so `result` is `different`.
         not_read: what could not be read, and why.
     """
 
@@ -49,6 +54,7 @@ class ShownImage(msgspec.Struct, frozen=True):
     table: HeldImage | None
     index: HeldImage | None
     quarantine: Sequence[ListedCase]
+    routed: Sequence[str]
     not_read: Sequence[NotRead]
 
 
@@ -62,6 +68,7 @@ def shown_image(found: FoundImage) -> ShownImage:
         found.table,
         found.index,
         [listed_case(one) for one in found.quarantine],
+        found.routed,
         found.not_read,
     )
 
@@ -94,6 +101,11 @@ def get_command(image_id: str, name: str | None, state: Path, *, as_json: bool) 
 def show_found(found: FoundImage) -> None:
     """Print what the stores and the quarantine have of an image."""
     kind = "" if found.difference is None else f": {found.difference}"
+    if found.result == "absent" and not re.match(IMAGE_ID_PATTERN, found.image_id):
+        kind = (
+            f". No image can have this ID: it has at most {MAX_IMAGE_ID} Latin letters, digits and "
+            ". _ : -, first a letter or a digit"
+        )
     answers.print(printable(f"{found.image_id}: {_WORDS[found.result]}{kind}"))
     unread = {one.source for one in found.not_read}
     stores = {"table": found.table, "index": found.index}
@@ -105,6 +117,8 @@ def show_found(found: FoundImage) -> None:
             },
             marked=found.differs,
         )
+    for document in found.routed:
+        answers.print(printable(routing.named(document)))
     for one in found.not_read:
         answers.print(printable(f"NOT read: {one.source}: {one.why}"))
     if found.quarantine:

@@ -13,6 +13,7 @@ from lockstep.commands.options import examples, image_id_argument, json_option, 
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.stack.use_cases.trace import ImageTrace, StackTrace
+from lockstep.stores import routing
 from lockstep.trace.events import TraceEvent
 from lockstep.trace.held import StoreHolds
 from lockstep.trace.shards import ReadingCost
@@ -124,6 +125,8 @@ def show_trace(found: ImageTrace) -> None:
     if not found.events:
         answers.print("no event is known")
     print_table(["store", "now"], [["table", _held(found.table)], ["index", _held(found.index)]])
+    for document in found.routed:
+        answers.print(printable(routing.named(document)))
     if found.in_logs != found.image_id:
         answers.print(printable(f"in the logs: {found.in_logs}"))
     for limit in found.limits:

@@ -35,7 +35,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.shipped import TABLESTORE_TEMPLATE, TEMPLATE, shipped
 from lockstep.stack.stack import IndexFrom, Stack
 from lockstep.web.addresses import HOST, check_address
-from shared.event import ATTRIBUTE_NAME_PATTERN
+from shared.event import ATTRIBUTE_NAME_PATTERN, Image
 
 # Each shard can keep one worker process of each function busy.
 SHARDS = 2
@@ -68,6 +68,11 @@ index_from_option = click.option(
 def _facets(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     facets = tuple(dict.fromkeys(given))
     for one in facets:
+        if one in Image.__struct_fields__:
+            raise click.BadParameter(
+                f"{one} is a field of an image, not an attribute: leave it out. The search has the "
+                "facets of the fields tags, content_type, uploaded_by and taken_at by itself"
+            )
         if not re.match(ATTRIBUTE_NAME_PATTERN, one):
             raise click.BadParameter(f"{one!r}: a name is a letter, then letters, digits, _ and -")
     if len(facets) > MOST_FACETS:

@@ -1,8 +1,10 @@
 """`lockstep update`: change fields, tags and attributes of one image, through the stream."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,6 +28,26 @@ def _values(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Mapp
     return values
 
 
+def _edits(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that gets `edit`, checked before it names the stack."""
+
+    @wraps(command)
+    def with_edit(
+        *args: Any,
+        values: Mapping[str, str],
+        unset: tuple[str, ...],
+        add_tags: tuple[str, ...],
+        remove_tags: tuple[str, ...],
+        **given: Any,
+    ) -> None:
+        edit = Edit(values, unset, add_tags, remove_tags)
+        if edit == Edit():
+            raise click.UsageError("give --set, --unset, --add-tag or --remove-tag")
+        command(*args, edit=edit, **given)
+
+    return with_edit
+
+
 @click.command(
     "update",
     epilog=examples(
@@ -46,16 +68,14 @@ def _values(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Mapp
 @click.option("--unset", multiple=True, metavar="FIELD", help="Remove a field, or attributes.NAME.")
 @click.option("--add-tag", "add_tags", multiple=True, metavar="TAG", help="Add a tag.")
 @click.option("--remove-tag", "remove_tags", multiple=True, metavar="TAG", help="Remove a tag.")
+@_edits
 @change_options
 def update_command(
     image_id: str,
     name: str | None,
     state: Path,
     *,
-    values: Mapping[str, str],
-    unset: tuple[str, ...],
-    add_tags: tuple[str, ...],
-    remove_tags: tuple[str, ...],
+    edit: Edit,
     version: int | None,
     wait: float,
     dry_run: bool,
@@ -70,9 +90,6 @@ def update_command(
     Exit code 0: both stores have it, and nothing came between; 1: something did, or there is no
     such image; 2: unknown, or refused before anything was put.
     """
-    edit = Edit(values, unset, add_tags, remove_tags)
-    if edit == Edit():
-        raise click.UsageError("give --set, --unset, --add-tag or --remove-tag")
     clients = connected(name, state)
     with waiting("reading the image" if dry_run else "waiting until both stores have it"):
         changed = update(

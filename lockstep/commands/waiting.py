@@ -46,7 +46,8 @@ class Waiting:
         if rate is None:
             return text
         if rate <= 0:
-            return f"{text}, not becoming less"
+            lasts = now - self._looks[name][0].at > _RATE_SECONDS / 2
+            return f"{text}, not becoming less" if lasts else text
         seconds = dt.timedelta(seconds=round(amount / rate))
         speed = "" if one.backlog_records is None else f", {rate:,.0f}/s"
         return f"{text}{speed}, {seconds} left"

@@ -15,6 +15,8 @@ ATTRIBUTE = "attributes."
 _NUMBERS = frozenset({"size_bytes", "width", "height"})
 # Longer ones are refused in any form, and Python does not convert all of them.
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
+# What the reason of a refusal says about files, which an edit does not read.
+_FOR_FILES = re.compile(r" \((?:in )?a mapping file[^)]*\)")
 # An event in which an image is validated; its other fields do not matter.
 _AROUND = {
     "type": "image.updated",
@@ -113,7 +115,7 @@ def _validated(fields: Mapping[str, Any]) -> Image:
     try:
         event = decode(_encoded({**_AROUND, "image": fields}))
     except InvalidEventError as invalid:
-        raise EditError(invalid.detail) from None
+        raise EditError(_FOR_FILES.sub("", invalid.detail)) from None
     return cast("Image", event.image)  # an update has one
 
 

@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from lockstep.quarantine.bucket import QuarantineCounts
 
 
+# The consumer of each store.
+_STORES = {"table": TABLE_CONSUMER, "index": INDEX_CONSUMER}
+
+
 class Behind(msgspec.Struct, frozen=True):
     """The backlog of one consumer: the number of its records, and the age of the oldest.
 
     `backlog_records` is None for a deployed stack and for a reader of a table's stream, where
-    records cannot be counted. `lag_ms` is None when the age is unknown. `reads` is false if the
+    records cannot be counted. `lag_ms` is None when the age is unknown. `caught_up`: it has
+    processed all records, and its store answers. `reads` is false if the
     event source mapping of a deployed consumer is disabled or missing. Of a deployed consumer that
     reads, `processed_until` says that it has processed all that arrived before.
     """
@@ -129,6 +134,8 @@ def status_of(
 ) -> Status:
     """The status, from the backlog of each consumer, what is quarantined and what is not read.
 
+    A consumer whose store does not answer has not caught up, whatever its backlog.
+
     Args:
         stack: the stack.
         consumers: the backlog of each consumer.
@@ -136,6 +143,11 @@ def status_of(
         unread: what the consumers have not read.
         stores: whether each store answers.
     """
+    silent = {_STORES[name] for name, store in stores.items() if not store.answers}
+    consumers = {
+        name: msgspec.structs.replace(one, caught_up=False) if name in silent else one
+        for name, one in consumers.items()
+    }
     return Status(
         endpoints=stack.endpoints,
         stream=stack.stream,

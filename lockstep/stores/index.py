@@ -24,6 +24,8 @@ from lockstep.stores.routing import name_of_document, routed
 DOCUMENTS_PER_PAGE = 2_000
 WHOLE_DOCUMENTS_PER_PAGE = 200
 KEEP_ALIVE = "2m"
+# OpenSearch allows 1,024 shards of an index, each with one document of an `_id`.
+_MOST_SHARDS = 1_024
 
 
 class IndexPoint(msgspec.Struct, frozen=True):
@@ -162,6 +164,26 @@ class IndexReader:
     def lookup_raw(self, image_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """See `RawLookup`; documents have all their fields, also those that are not ours."""
         return dict(self._documents(image_ids, None))
+
+    def routed_names(self, image_id: str) -> Sequence[str]:
+        """The names of the documents with this `_id` that have a custom routing.
+
+        A lookup does not find them. A search does, as of the last refresh.
+        """
+        try:
+            answer = self._client.search(
+                index=self._alias,
+                body={
+                    "size": _MOST_SHARDS,
+                    "query": {"ids": {"values": [image_id]}},
+                    "_source": False,
+                },
+                params={"allow_partial_search_results": "false"},
+            )
+        except OpenSearchException as error:
+            raise self._unreadable(error) from error
+        hits = answer["hits"]["hits"]
+        return sorted(name_of_document(hit) for hit in hits if "_routing" in hit)
 
     def count(self) -> int:
         """The number of documents that a search would find."""

@@ -37,3 +37,11 @@ def routed(name: str) -> tuple[str, str] | None:
 def flaw_of(routing: str) -> str:
     """What is wrong with a document that has this routing."""
     return shortened(f"it was written with the routing {routing!r}")
+
+
+def named(name: str) -> str:
+    """What a person is told of a document with this name, besides the image's own."""
+    return (
+        f"the index also has {name}, which no consumer wrote: `lockstep audit --repair` with "
+        "--table-wins and the report of an audit removes it"
+    )

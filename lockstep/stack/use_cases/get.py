@@ -30,7 +30,9 @@ class FoundImage(msgspec.Struct, frozen=True):
     `result` is `equal` if both stores have the same image, `deleted` if both have its tombstone,
     `absent` if neither has anything, and `unknown` if a store could not be read. `difference` is
     the kind of difference that `audit --values` names, and `differs` has the fields. `quarantine`
-    has the records of the image in quarantine. `not_read` says what could not be read, and why.
+    has the records of the image in quarantine. `routed` names the documents of this ID that
+    somebody wrote with a custom routing: a search finds them, so the stores are not equal.
+    `not_read` says what could not be read, and why.
     """
 
     image_id: str
@@ -40,6 +42,7 @@ class FoundImage(msgspec.Struct, frozen=True):
     table: HeldImage | None
     index: HeldImage | None
     quarantine: Sequence[Case]
+    routed: Sequence[str]
     not_read: Sequence[NotRead]
 
 
@@ -61,21 +64,25 @@ def get(clients: Clients, image_id: str) -> FoundImage:
 
     items = tried("table", lambda: table_reader(clients).lookup_raw([image_id]))
     documents = tried("index", lambda: index_reader(clients).lookup_raw([image_id]))
+    routed = None
+    if documents is not None:  # otherwise, that was said already
+        routed = tried("index", lambda: index_reader(clients).routed_names(image_id))
     found = tried("quarantine", lambda: StackQuarantine(clients).find(Wanted(image=image_id)))
     if found is not None:
         not_read += [NotRead("quarantine", f"{one.where}: {one.why}") for one in found.unreadable]
     both = side_by_side(
         (items or {}).get(image_id), (documents or {}).get(image_id), now=clients.clock.now()
     )
-    known = items is not None and documents is not None
+    known = items is not None and routed is not None
     return FoundImage(
         image_id,
-        result_of(both) if known else "unknown",
+        ("different" if routed else result_of(both)) if known else "unknown",
         both.difference if known else None,
         both.differs if known else [],
         both.table,
         both.index,
         [] if found is None else found.cases,
+        routed or [],
         not_read,
     )
 

@@ -57,7 +57,8 @@ class ImageTrace(msgspec.Struct, frozen=True):
 
     `in_logs` is the id as the logs show it. `table` and `index` are what the stores hold; None if
     nothing. `objects` counts what was read in the bucket, and `records` what was read in the
-    stream, of all images. `limits` says what a trace cannot know about this stack.
+    stream, of all images. `limits` says what a trace cannot know about this stack. `routed` names
+    the documents of this ID that somebody wrote with a custom routing, as an audit does.
     """
 
     image_id: str
@@ -69,6 +70,7 @@ class ImageTrace(msgspec.Struct, frozen=True):
     objects: int
     not_read: Sequence[NotRead]
     limits: Sequence[str]
+    routed: Sequence[str] = ()
 
 
 class StackTrace:
@@ -147,6 +149,7 @@ class StackTrace:
             self.objects,
             self._not_read,
             limits_of(self._clients.stack.index_from),
+            self._routed(),
         )
 
     def _may_read(self, at_most: int) -> bool:
@@ -217,6 +220,12 @@ class StackTrace:
         found = self._tried(name, lambda: reader.lookup_whole([self._image_id]))
         stored_image = (found or {}).get(self._image_id)
         return None if stored_image is None else held_of(stored_image)
+
+    def _routed(self) -> Sequence[str]:
+        if any(one.source == "index" for one in self._not_read):
+            return ()  # that was said already
+        reader = index_reader(self._clients)
+        return self._tried("index", lambda: reader.routed_names(self._image_id)) or ()
 
     def _shown(self) -> str:
         """The id as the logs show it."""

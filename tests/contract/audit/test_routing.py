@@ -11,6 +11,7 @@ from functions.write_to_es.document import document_from
 from functions.write_to_es.index import ensure_index
 from functions.write_to_es.settings import IndexSettings
 from lockstep.repair.replaced import REPLACED
+from lockstep.stores.routing import name_of
 from shared.change import Change
 from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
@@ -184,3 +185,25 @@ def test_a_purge_leaves_an_expired_tombstone_with_a_routing(stage: Stage, hand: 
     purged = stage.answer("purge", "--apply")
     assert purged["kept"] == {"malformed": 1}
     assert found_by_search(hand, "foreign") == ["r"]
+
+
+def test_get_and_trace_name_a_second_document_of_an_image(stage: Stage, hand: Hand) -> None:
+    own = a_change("T1", stamp(DAY), "as it was")
+    hand.write_both(own, a_change("T2", stamp(DAY), "alone"))
+    if not several(hand):
+        return  # one shard has one document of an ID
+    routing = elsewhere(hand, "T1")
+    write_routed(hand, a_change("T1", stamp(DAY), "by hand"), routing)
+    hand.opensearch.indices.refresh(index=hand.index)
+    name = name_of("T1", routing)
+
+    got = stage.lockstep("get", "T1", "--json")
+    found = msgspec.json.decode(got.stdout)
+    assert (got.exit_code, found["result"], found["routed"]) == (1, "different", [name])
+    assert (
+        f"the index also has {name}, which no consumer wrote" in stage.lockstep("get", "T1").stdout
+    )
+    assert stage.lockstep("get", "T2").exit_code == 0
+    traced = stage.lockstep("trace", "T1", "--json")
+    assert msgspec.json.decode(traced.stdout)["routed"] == [name]
+    assert f"the index also has {name}" in stage.lockstep("trace", "T1").stdout

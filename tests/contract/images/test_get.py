@@ -41,6 +41,13 @@ def test_an_image_that_both_stores_have_is_shown_once_for_each(stage: Stage) -> 
     assert "*" not in shown
 
 
+def test_an_id_that_no_image_can_have_is_named(stage: Stage) -> None:
+    shown = stage.lockstep("get", "a b")
+    assert shown.exit_code == 1
+    assert shown.stdout.startswith("a b: absent: neither store has it. No image can have this ID: ")
+    assert "No image" not in stage.lockstep("get", "T2").stdout
+
+
 @pytest.mark.parametrize(
     ("kind", "spoil"), CORRUPTIONS, ids=[spoil.__name__ for _, spoil in CORRUPTIONS]
 )

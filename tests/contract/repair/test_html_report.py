@@ -43,6 +43,7 @@ def test_the_report_and_the_json_of_an_audit_agree_and_nothing_is_changed(
     assert "6 images differ" in html
     assert "4 of 30 images would be written" in html
     assert html.count('<article class="example"') == 6
+    assert f"{file}: the report for people\n" in result.stderr
     again = msgspec.json.decode(stage.lockstep("audit", "--values", "--json").stdout)
     assert again["differences"] == found["differences"]
     assert [one.name for one in tmp_path.iterdir() if one.suffix == ".html"] == ["audit.html"]

@@ -111,6 +111,7 @@ def test_the_attributes_that_are_facets_are_of_the_stack(tmp_path: Path) -> None
         ([""], "'': a name is a letter, then letters, digits, _ and -"),
         (["1st"], "'1st': a name is a letter, then letters, digits, _ and -"),
         ([f"a{at}" for at in range(11)], "11 attributes, at most 10"),
+        (["tags"], "tags is a field of an image, not an attribute: leave it out"),
     ],
 )
 def test_a_facet_that_is_no_attribute_is_refused(

@@ -179,3 +179,8 @@ def test_a_dry_run_counts_what_would_be_deleted() -> None:
 )
 def test_a_wrong_call_is_one_line(words: list[str], says: str) -> None:
     assert_one_line(lockstep(*words), says)
+
+
+@pytest.mark.parametrize("words", [[], ["--set", "nam=a"], ["--unset", "nam"]])
+def test_a_wrong_edit_is_told_before_a_stack_is_named(words: list[str]) -> None:
+    assert "stack" not in lockstep("update", "i-1", "--stack", "prod", *words).output

@@ -90,13 +90,19 @@ def test_the_folder_of_the_file_is_where_the_local_stack_is_looked_for(tmp_path:
 
 
 @pytest.mark.parametrize("words", [["--local"], ["--state", "x"], ["--local", "--state", "x"]])
-def test_an_option_comes_before_all(tmp_path: Path, words: list[str]) -> None:
+def test_an_option_comes_before_all(
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a local stack may run in the folder of the tests
     file = written(tmp_path, 'stack = "prod"\n')
     result = lockstep("status", "--config", file, *words)
     assert_one_line(result, f"no local stack in {'x' if 'x' in words else STATE}")
 
 
-def test_a_hint_has_local_where_a_setting_names_a_deployed_stack(tmp_path: Path) -> None:
+def test_a_hint_has_local_where_a_setting_names_a_deployed_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     file = written(tmp_path, 'stack = "prod"\n')
     hinted = lockstep("status", "--config", file, "--local")
     assert_one_line(hinted, "start one with `lockstep up --local`")

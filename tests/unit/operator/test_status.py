@@ -35,6 +35,7 @@ from lockstep.stream.stream import (
     StreamRecord,
     StreamUnavailableError,
 )
+from shared.quarantine import INDEX_CONSUMER, TABLE_CONSUMER
 from shared.stamps import LATE_EVENT
 from tests.builders import deployed_stack
 
@@ -111,6 +112,21 @@ def test_a_stack_has_caught_up_when_every_consumer_has() -> None:
     nothing = QuarantineCounts(0, 0, {}, 0)
     assert status_of(STACK, {"a": done, "b": done}, nothing, Unread()).caught_up
     assert not status_of(STACK, {"a": done, "b": late}, nothing, Unread()).caught_up
+
+
+def test_a_consumer_whose_store_does_not_answer_has_not_caught_up() -> None:
+    done = Behind(0, 0, caught_up=True)
+    stores = {
+        "table": StoreHealth("http://table", answers=True),
+        "index": StoreHealth("http://index", answers=False, why="connection refused"),
+    }
+    both = {TABLE_CONSUMER: done, INDEX_CONSUMER: done}
+    found = status_of(STACK, both, QuarantineCounts(0, 0, {}, 0), Unread(), stores)
+    assert {name: one.caught_up for name, one in found.consumers.items()} == {
+        TABLE_CONSUMER: True,
+        INDEX_CONSUMER: False,
+    }
+    assert not found.caught_up
 
 
 def test_waiting_looks_until_it_is_done() -> None:
@@ -341,6 +357,8 @@ class TestWaiting:
 
         assert said(0.0, 100_000) == "waiting for a: 100,000 records"
         assert said(0.5, 100_000) == "waiting for a: 100,000 records"
+        # The consumers may just have been started.
+        assert said(1.5, 100_000) == "waiting for a: 100,000 records"
         assert said(2.0, 99_000) == "waiting for a: 99,000 records, 500/s, 0:03:18 left"
         assert said(10.0, 95_000) == "waiting for a: 95,000 records, 500/s, 0:03:10 left"
         # What was before the last ten seconds does not count.
