@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -109,7 +109,7 @@ class Pages[P: (bytes, str)]:
 class Table:
     """The table, decoded as in an audit."""
 
-    def __init__(self, pages: Pages[bytes]) -> None:
+    def __init__(self, pages: Iterable[bytes]) -> None:
         self._pages = pages
 
     def scan(self) -> Iterator[Entry]:
@@ -128,7 +128,7 @@ class Table:
 class Index(Table):
     """The index, decoded as in an audit."""
 
-    def __init__(self, pages: Pages[str]) -> None:
+    def __init__(self, pages: Iterable[str]) -> None:
         self._texts = pages
 
     def scan(self) -> Iterator[Entry]:
@@ -147,6 +147,18 @@ def ours(ids: int) -> float:
     if (found.result, found.table, found.index) != ("equal", ids, ids):
         sys.exit(f"the stores must be equal, but the audit found {found}")
     return took - table.making - index.making
+
+
+def prepared(ids: int) -> Callable[[], object]:
+    """The version pass alone: the pages are made before."""
+    table, index = [*Pages(ids, 1, scan_page)], [*Pages(ids, 2, search_page)]
+
+    def work() -> None:
+        found = audit(Table(table), Index(index), quarantined_images=list, clock=CLOCK)
+        if (found.result, found.table, found.index) != ("equal", ids, ids):
+            raise AssertionError(found)
+
+    return work
 
 
 def plain(ids: int) -> float:

@@ -1,10 +1,11 @@
 """Measure the speed of the product, and compare it with its goals: `make bench`.
 
-    python -m benchmarks.speed [--only PART ...] [--write FILE]
+    python -m benchmarks.speed [--only PART ...] [--growth OF ...] [--write FILE]
 
 Instructions are counted by callgrind (Debian: `valgrind`), for the measured segment only; times are
 the shortest of three interleaved runs. The stores are stubs that answer at once, in another
-process. The reference programs store the same, which is checked.
+process. The reference programs store the same, which is checked. With --only, the other figures of
+the page stay as they are, and the page names the parts that are newer.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from benchmarks import audit, cold_start, decoding
 from benchmarks.speed import account, growth, month, pieces, searching
 from benchmarks.speed.consumers import PROGRAMS as CONSUMERS
 from benchmarks.speed.counting import ROOT, Count, counted, has_valgrind, run, valgrind_version
+from benchmarks.speed.page import merged
 from benchmarks.speed.producers import OF_FILES
 from benchmarks.speed.producers import PROGRAMS as PRODUCERS
 from benchmarks.speed.programs import (
@@ -201,12 +203,17 @@ stubs in another process, which answer at once.
 """
 
 
+def commit() -> str:
+    """What is measured."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.check_output(command, cwd=ROOT, text=True).strip()
+
+
 def versions() -> str:
     """What was measured, and with what."""
-    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True)  # noqa: S607
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return textwrap.fill(
-        f"Measured at commit {commit.strip()} with Python {platform.python_version()} and "
+        f"Measured at commit {commit()} with Python {platform.python_version()} and "
         f"{valgrind_version()}; {libraries}.",
         100,
     )
@@ -216,6 +223,9 @@ def main() -> None:
     """Measure the parts, print the table, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=ALL, default=ALL)
+    parser.add_argument(
+        "--growth", nargs="+", choices=[*growth.PARTS], default=[*growth.PARTS], help="of what"
+    )
     parser.add_argument("--write", type=Path, help="the page")
     given = parser.parse_args()
     if not has_valgrind():
@@ -236,10 +246,12 @@ def main() -> None:
         sections += [_PIECES, pieces.table()]
     if "growth" in given.only:
         print("measuring: growth", file=sys.stderr, flush=True)
-        sections += [_GROWTH, growth.table()]
+        sections += [_GROWTH, growth.table(parts=given.growth)]
     page = "\n\n".join(section.strip() for section in sections) + "\n"
     print(page)
     if given.write is not None:
+        if given.only != ALL:
+            page = merged(given.write.read_text("utf-8"), page, commit(), ", ".join(given.only))
         given.write.write_text(page, "utf-8")
 
 

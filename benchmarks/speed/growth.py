@@ -122,12 +122,28 @@ def production(given: Sequence[Event]) -> Callable[[], object]:
     return lambda: Producer(Instant(), "lockstep-images").put(given)
 
 
+def mapping(given: list[Event]) -> Callable[[], object]:
+    """Take the events through the local event source mapping."""
+    from benchmarks.speed.mapping import through  # noqa: PLC0415 - others need no memory for it
+
+    return through(given)
+
+
+def audited(ids: int) -> Callable[[], object]:
+    """Compare the versions of so many images in both stores."""
+    from benchmarks.audit import prepared  # noqa: PLC0415 - others need no memory for it
+
+    return prepared(ids)
+
+
 PARTS: Mapping[str, Callable[[int], Callable[[], object]]] = {
     "fold and delivery, all duplicates": lambda n: delivery([event(0, 0)] * n),
     "fold and delivery, all of one image": lambda n: delivery([event(0, at) for at in range(n)]),
     "fold and delivery, all of other images": lambda n: delivery([event(at, 0) for at in range(n)]),
     "producer": lambda n: production([event(at, 0) for at in range(n)]),
     "producer, all of one image": lambda n: production([event(0, at) for at in range(n)]),
+    "event source mapping, one shard": lambda n: mapping([event(at, 0) for at in range(n)]),
+    "audit, versions": audited,
 }
 
 
@@ -167,7 +183,7 @@ def duplicates(size: int = 2_000) -> float:
     return round(counted(python, words, {})["part"])
 
 
-def table(most: int = SIZES[-1]) -> str:
+def table(most: int = SIZES[-1], parts: Sequence[str] = tuple(PARTS)) -> str:
     """Each part, with what a record takes at each size, and the fit, in Markdown."""
     sizes = [size for size in SIZES if size <= most]
     heads = " | ".join(f"{size:,}" for size in sizes)
@@ -175,7 +191,7 @@ def table(most: int = SIZES[-1]) -> str:
         f"| part | {heads} | exponent | peak MiB |",
         f"| --- |{' ---: |' * len(sizes)} ---: | ---: |",
     ]
-    for part in PARTS:
+    for part in parts:
         points = [point(part, size) for size in sizes]
         cells = " | ".join(
             f"{one.seconds / one.records * 1e6:.1f} us"

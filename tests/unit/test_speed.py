@@ -10,6 +10,7 @@ from benchmarks.speed.account import PARTS as ACCOUNTED
 from benchmarks.speed.account import REST, Marks, account_table, place_of
 from benchmarks.speed.gate import REFERENCES, Accepted, read_accepted, risen
 from benchmarks.speed.growth import PARTS, exponent
+from benchmarks.speed.page import merged
 from benchmarks.speed.table import Goal, Row, quantity, table
 
 ROOT = Path(__file__).parents[2]
@@ -136,3 +137,87 @@ def test_an_account_adds_up() -> None:
         "| metrics | 1,000 k | 25% |\n"
         "| all, with the marks | 4,000 k | 100% |"
     )
+
+
+EARLIER = """# Speed
+
+Measured at commit a with Python.
+
+Measured again at commit b: tool.
+
+| figure | unit |
+| --- | --- |
+| writer | 1 k |
+| indexer | 2 k |
+
+## Where it goes
+
+| part | k |
+| --- | --- |
+| digest | 7 |
+
+## Growth
+
+| part | 100 |
+| --- | --- |
+| producer | 1 k |
+| fold | 2 k |
+"""
+NOW = """# Speed
+
+Measured at commit c with Python.
+
+| figure | unit |
+| --- | --- |
+| writer | 5 k |
+| search | 6 k |
+
+## Where it goes
+
+| part | k |
+| --- | --- |
+| fold | 8 |
+
+## Growth
+
+| part | 100 |
+| --- | --- |
+| fold | 3 k |
+| mapping | 4 k |
+"""
+
+
+def test_parts_that_are_measured_again_take_the_place_of_the_earlier_ones() -> None:
+    assert merged(EARLIER, NOW, "c", "consumers, search") == (
+        """# Speed
+
+Measured at commit a with Python.
+
+Measured again at commit c: consumers, search.
+
+| figure | unit |
+| --- | --- |
+| writer | 5 k |
+| indexer | 2 k |
+| search | 6 k |
+
+## Where it goes
+
+| part | k |
+| --- | --- |
+| fold | 8 |
+
+## Growth
+
+| part | 100 |
+| --- | --- |
+| producer | 1 k |
+| fold | 3 k |
+| mapping | 4 k |
+"""
+    )
+
+
+def test_the_same_page_twice_is_the_page() -> None:
+    once = merged(EARLIER, NOW, "c", "consumers")
+    assert merged(once, NOW, "c", "consumers") == once
