@@ -1,10 +1,15 @@
 """What the log says of a batch, from the `Records` of an invocation: no record is decoded."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 # The names of these keys in a line.
 _PLACE = ("stream", "shard_id", "first_sequence_number", "last_sequence_number", "records")
+
+# An image with fewer records in a batch is not hot, and a line names at most so many images.
+HOT_RECORDS = 10
+MOST_HOT = 3
 
 
 class _Source(NamedTuple):
@@ -48,6 +53,21 @@ def image_ids_of(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield from (
                 str(one) for key in record["dynamodb"]["Keys"].values() for one in key.values()
             )
+
+
+def hottest_of(records: Sequence[Mapping[str, Any]]) -> Sequence[tuple[str, int]]:
+    """The images with the most records in a batch, and how many each has; the most first.
+
+    Only images with at least `HOT_RECORDS`, and at most `MOST_HOT` of them. The memory is bounded,
+    because a batch is. Items of a table with a sort key are no images.
+    """
+    if len(records) < HOT_RECORDS:
+        return ()
+    last = records[-1]
+    if "kinesis" not in last and len(last["dynamodb"]["Keys"]) > 1:
+        return ()
+    found = Counter(image_ids_of(records)).most_common(MOST_HOT)
+    return [(image_id, count) for image_id, count in found if count >= HOT_RECORDS]
 
 
 def _source(record: Mapping[str, Any]) -> _Source:

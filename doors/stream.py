@@ -1,14 +1,14 @@
 """The steps that all consumers share, from an invocation to its batch response."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, cast, get_args
 
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from doors.batch import age_ms_of, image_ids_of, place_of
+from doors.batch import age_ms_of, hottest_of, image_ids_of, place_of
 from doors.clock import SYSTEM_CLOCK
 from doors.log import new_logger
 from doors.logged_ids import LoggedIds, logged_ids
@@ -163,6 +163,7 @@ def consume_with[C](
         delivery,
         age_ms=age_ms_of(records, SYSTEM_CLOCK.now()),
         duration_ms=round((SYSTEM_CLOCK.elapsed() - began) * 1000),
+        hottest=[(ids.shown(image_id), count) for image_id, count in hottest_of(records)],
     )
     return delivery.response()
 
@@ -221,13 +222,20 @@ def report(delivery: Delivery, ids: LoggedIds) -> None:
         )
 
 
-def log_batch(delivery: Delivery, *, age_ms: int | None, duration_ms: int) -> None:
+def log_batch(
+    delivery: Delivery,
+    *,
+    age_ms: int | None,
+    duration_ms: int,
+    hottest: Sequence[tuple[str, int]] = (),
+) -> None:
     """Log what happened to a batch: one line, also if all is well.
 
     Args:
         delivery: what happened.
         age_ms: how long ago the first record of the batch arrived.
         duration_ms: how long the delivery took.
+        hottest: the images with the most records of the batch, as lines show their ids.
     """
     logger.info(
         "batch",
@@ -238,5 +246,6 @@ def log_batch(delivery: Delivery, *, age_ms: int | None, duration_ms: int) -> No
             "age_ms": age_ms,
             "lag_ms": delivery.lag_ms,
             "duration_ms": duration_ms,
+            **({"hottest": [{"image_id": a, "records": n} for a, n in hottest]} if hottest else {}),
         },
     )

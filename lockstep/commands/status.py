@@ -1,10 +1,11 @@
 """`lockstep status`: show the backlog of each consumer."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.losses import show_unread
@@ -13,6 +14,7 @@ from lockstep.commands.waiting import Waiting
 from lockstep.console.terminal import answers, notes, print_json, print_table, print_value
 from lockstep.console.text import counted, printable
 from lockstep.stack import sam
+from lockstep.stack.skew import BusiestShard, HotImage, busiest_shard, hot_images
 from lockstep.stack.stack import REPLICA_CONSUMER, command_for
 from lockstep.stack.status import Probed, Status, StoreHealth
 from lockstep.stream.losses import typed
@@ -26,6 +28,7 @@ from shared.quarantine import CONSUMERS
         "lockstep status --wait 120",
         "lockstep status --stack lockstep --wait 120 --probe",
         "lockstep status --stack lockstep --json",
+        "lockstep status --hot",
         "lockstep status --env-vars > env.json",
     ),
 )
@@ -44,6 +47,12 @@ from shared.quarantine import CONSUMERS
     help="With --wait: put a marker on each shard, and wait for it in both stores.",
 )
 @click.option(
+    "--hot",
+    "shows_hot",
+    is_flag=True,
+    help="Show the images with the most records of the last 15 minutes, too.",
+)
+@click.option(
     "--env-vars", is_flag=True, help="Print the JSON file for `sam local invoke --env-vars`."
 )
 def status_command(
@@ -52,6 +61,7 @@ def status_command(
     wait: float | None,
     *,
     probes: bool,
+    shows_hot: bool,
     env_vars: bool,
     as_json: bool,
 ) -> None:
@@ -79,11 +89,40 @@ def status_command(
                 probes=probes,
                 on_look=lambda left: line.update(waiting.words(left, clients.clock.elapsed())),
             )
+    found = msgspec.structs.replace(
+        found, busiest=busiest_shard(clients), hot=hot_images(clients) if shows_hot else ()
+    )
     if as_json:
         print_json(found)
     else:
         show_status(found, lambda command: command_for(command, name, state))
+        if shows_hot:
+            _show_busiest(None if found.is_skewed else found.busiest)
+            _show_hot(found.hot)
     sys.exit(found.exit_code)
+
+
+def _show_busiest(busiest: BusiestShard | None) -> None:
+    if busiest is not None:
+        of = f"{busiest.share:.0%} of the records of {counted(busiest.shards, 'shard')}"
+        answers.print(printable(f"busiest shard: {busiest.shard_id}, {of}"))
+
+
+def _show_hot(hot: Sequence[HotImage]) -> None:
+    if not hot:
+        answers.print("hot images: none has ten records in one batch")
+        return
+    print_table(
+        ["hot image", " records"],
+        [
+            [
+                printable(one.image_id),
+                f"{one.records:,}"
+                + (f" (at most {one.at_most_too_many:,} too many)" if one.at_most_too_many else ""),
+            ]
+            for one in hot
+        ],
+    )
 
 
 def _probed(probe: Probed) -> str:
@@ -129,6 +168,7 @@ def show_status(found: Status, as_typed: Callable[[str], str]) -> None:
             for consumer, behind in found.consumers.items()
         ],
     )
+    _show_busiest(found.busiest if found.is_skewed else None)
     _show_stores(found.stores)
     if found.probe is not None:
         answers.print(_probed(found.probe))

@@ -10,6 +10,7 @@ import msgspec
 from lockstep.stack.deployed import DeployedMapping
 from lockstep.stack.local_losses import feeding
 from lockstep.stack.progress import Progress
+from lockstep.stack.skew import BusiestShard, HotImage
 from lockstep.stack.stack import FORWARDER, REPLICA_CONSUMER, Endpoints, LocalReplica, Stack
 from lockstep.stream.backlog import UnknownBacklogError, backlog
 from lockstep.stream.checkpoints import read_mappings
@@ -93,6 +94,8 @@ class Status(msgspec.Struct, frozen=True):
     the index or with its mapping. `probe` is what a probe found, if there was one. `replica` is the
     replica of a local stack, if it has one; its consumer then is one of `consumers`.
     `replica_quarantined` counts the objects in its quarantine, which is a bucket of its own.
+    `busiest` is the busiest shard of the stream; None if nothing arrived, or nobody counts. `hot`
+    has the images with the most records of the last minutes, if they were asked for.
     """
 
     endpoints: Endpoints
@@ -116,6 +119,13 @@ class Status(msgspec.Struct, frozen=True):
     replica: LocalReplica | None = None
     replica_quarantined: int = 0
     stores: Mapping[str, StoreHealth] = {}
+    busiest: BusiestShard | None = None
+    hot: Sequence[HotImage] = ()
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether one shard has far more records than the others."""
+        return self.busiest is not None and self.busiest.is_skewed
 
     @property
     def exit_code(self) -> int:

@@ -3,7 +3,6 @@
 Each request costs money (docs/guides/watch.md says how much), so little is asked, and seldom.
 """
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from lockstep.stack.deployed import (
     read_series,
 )
 from lockstep.stack.progress import METRICS_DELAY, progress
+from lockstep.stack.skew import rule_says
 from lockstep.stack.status import Behind, deployed_consumers
 from lockstep.stack.use_cases.consumers import arrivals_for
 from lockstep.stack.use_cases.losses import deployed_mappings
@@ -46,8 +46,6 @@ from shared.quarantine import TABLE_CONSUMER
 MINUTE = 60
 # In seconds: listings of the bucket, which change seldom.
 SLOW_SECONDS = 300.0
-# The busiest shard is that of so many seconds.
-_SHARE_SECONDS = 300
 
 
 class DeployedStack:
@@ -127,19 +125,10 @@ class DeployedStack:
 
         None if nothing arrived. `open` is not known here.
         """
-        now = self._window().end
-        answer = self._clients.cloudwatch.get_insight_rule_report(
-            RuleName=self._clients.stack.shard_rule or "",
-            StartTime=_moment(now - _SHARE_SECONDS),
-            EndTime=_moment(now),
-            Period=_SHARE_SECONDS,
-            MaxContributorCount=1,
-        )
-        total, found = answer.get("AggregateValue", 0.0), answer.get("Contributors", [])
-        if not found or total <= 0:
-            return None
-        first = found[0]
-        return SeenShards(0, first["Keys"][0], first["ApproximateAggregateValue"] / total)
+        clients = self._clients
+        rule = clients.stack.shard_rule or ""
+        found = rule_says(clients.cloudwatch, rule, self._window().end)
+        return None if found is None else SeenShards(0, found.shard_id, found.share)
 
     def alarms(self) -> SeenAlarms:
         """The alarms of the stack, also the composite one."""
@@ -221,7 +210,3 @@ def _a_second(counts: History) -> History:
 def _last_rate(counts: History) -> float | None:
     last = counts[-1]
     return None if last is None else last / MINUTE
-
-
-def _moment(seconds: float) -> dt.datetime:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC)

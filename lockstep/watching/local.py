@@ -6,6 +6,7 @@ from typing import Any
 
 from lockstep.stack.clients import Clients
 from lockstep.stack.local_losses import feeding, stopped_consumers
+from lockstep.stack.skew import busiest_of
 from lockstep.stack.stack import Stack, read_local
 from lockstep.stack.use_cases.aliases import checked_index, empty_index
 from lockstep.stack.use_cases.consumers import all_consumers
@@ -144,11 +145,10 @@ def alarms(parts: Sequence[Part]) -> SeenAlarms:
 
 def busiest(grown: dict[str, int]) -> SeenShards:
     """The busiest of the open shards, by how many records each has got of late."""
-    total = sum(grown.values())
-    if total <= 0:
+    found = busiest_of(grown)
+    if found is None:
         return SeenShards(len(grown))
-    shard = max(grown, key=lambda one: grown[one])
-    return SeenShards(len(grown), shard, grown[shard] / total)
+    return SeenShards(len(grown), found.shard_id, found.share)
 
 
 def _counted(state: Path, stack: Stack) -> tuple[StreamCounts, dict[str, int]]:

@@ -478,6 +478,7 @@ COMMANDS: Sequence[Command] = (
     Command("search", AUDITOR, _export, written, repeats=True),
     Command("page", READER, _page, repeats=True),
     Command("status", AUDITOR, _status, _index_lost, repeats=True),
+    Command("status --hot", AUDITOR, runs("status", "--hot"), written, repeats=True),
     Command("status --wait", AUDITOR, runs("status", "--wait", 0), written, repeats=True),
     Command("smoke", SMOKER, runs("smoke", "--wait", 60), _smoking, repeats=True),
     Command("status --wait --probe", PROBER, runs("status", "--wait", 60, "--probe"), _consuming),

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from doors import stream
-from doors.batch import image_ids_of, place_of
+from doors.batch import hottest_of, image_ids_of, place_of
+from doors.logged_ids import HASH_MARK, LOG_HASH_KEY
 from shared.batch import BatchResponse
 from shared.clock import Clock
 from shared.deliver import deliver
@@ -103,6 +104,35 @@ def test_a_late_event_is_a_metric_and_a_line_that_names_the_image() -> None:
         "occurred_at": "2026-08-17T20:00:00Z",
         "arrived_at": ARRIVED_AT,
     }
+
+
+def test_the_line_of_a_batch_names_its_hottest_images_and_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events = [
+        image_event(image_id, version)
+        for image_id, count in (("cool", 9), ("hot", 30), ("warm", 11), ("w2", 12), ("w3", 10))
+        for version in range(1, count + 1)
+    ]
+    log = Log()
+    consumed(kinesis_records(*events), MemorySink, log)
+    assert log.batches[0]["hottest"] == [
+        {"image_id": "hot", "records": 30},
+        {"image_id": "w2", "records": 12},
+        {"image_id": "warm", "records": 11},
+    ]
+    consumed(kinesis_records(*events[:9]), MemorySink, log)
+    assert "hottest" not in log.batches[1]
+    monkeypatch.setenv(LOG_HASH_KEY, "key")
+    consumed(kinesis_records(*events), MemorySink, log)
+    assert [one["image_id"][0] for one in log.batches[2]["hottest"]] == [HASH_MARK] * 3
+    assert [one["records"] for one in log.batches[2]["hottest"]] == [30, 12, 11]
+
+
+def test_rows_of_a_table_with_a_sort_key_are_no_images() -> None:
+    keys = {"artist": {"S": "Turner"}, "work": {"S": "1"}}
+    assert hottest_of([{"dynamodb": {"Keys": keys}}] * 20) == ()
+    assert hottest_of([{"dynamodb": {"Keys": {"image_id": {"S": "a"}}}}] * 20) == [("a", 20)]
 
 
 def test_an_outrun_event_is_counted_besides_the_quarantined_ones() -> None:
