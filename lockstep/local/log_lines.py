@@ -23,12 +23,13 @@ _PLACE = re.compile(r"^\s+(at |\.\.\. |File )|^\s*\^+\s*$")
 _LONGEST = 300
 
 
-def telling_line(log: Path, since: int) -> str | None:
-    """The line that says best why a program ended; None if it wrote nothing.
+def telling_line(log: Path, since: int, *, ended: bool = True) -> str | None:
+    """The line that says best why a program ended, or how far it is; None if it wrote nothing.
 
     Args:
         log: its log.
         since: where in the log its lines begin, in bytes.
+        ended: whether it has ended. The warnings of one that still starts explain nothing.
     """
     try:
         with log.open("rb") as file:
@@ -42,5 +43,6 @@ def telling_line(log: Path, since: int) -> str | None:
     machine = [line for line in lines if _MACHINE.search(line)]
     causes = [line for line in lines if _ROOT_CAUSE.match(line)]
     tells = [line for line in lines if _TELLS.search(line)]
-    best = [*machine[-1:], *causes[-1:], *tells[-1:], lines[-1]][0]
+    found = [*causes[-1:], *tells[-1:]] if ended else []
+    best = [*machine[-1:], *found, lines[-1]][0]
     return printable(shortened(best.strip(), _LONGEST))

@@ -80,7 +80,8 @@ class Child:
         Who is killed says nothing of it: then the last line of the log is not the cause.
         """
         killed = self.process.returncode == -signal.SIGKILL
-        said = None if killed else telling_line(self.service.log, self.logged)
+        ended = self.process.returncode is not None
+        said = None if killed else telling_line(self.service.log, self.logged, ended=ended)
         return f"{'' if said is None else f': {said}'}; see its log: {self.service.log}"
 
     @property

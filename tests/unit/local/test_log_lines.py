@@ -61,5 +61,26 @@ def test_the_cause_is_found(tmp_path: Path, written: str, line: str | None) -> N
     assert telling_line(log, len("ERROR of an earlier start\n")) == line
 
 
+SLOW = """\
+WARN  [o.o.b.Natives] cannot getrlimit RLIMIT_FSIZE because JNA is not available
+INFO  [o.o.g.GatewayService] recovered [2] indices into cluster_state
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        (SLOW, "INFO  [o.o.g.GatewayService] recovered [2] indices into cluster_state"),
+        (FULL, "Caused by: java.io.IOException: No space left on device"),
+    ],
+)
+def test_of_a_program_that_still_starts_the_line_says_how_far_it_is(
+    tmp_path: Path, written: str, line: str
+) -> None:
+    log = tmp_path / "log"
+    log.write_text(written)
+    assert telling_line(log, 0, ended=False) == line
+
+
 def test_without_a_log_there_is_no_line(tmp_path: Path) -> None:
     assert telling_line(tmp_path / "none", 0) is None
