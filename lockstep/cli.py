@@ -52,6 +52,10 @@ COMMANDS = {
         "tablestore:tablestore_group",
         "Load, compare and repair a replica in Table Store.",
     ),
+    "pictures": (
+        "pictures:pictures_group",
+        "Compare the picture bucket with the table; put what is missing.",
+    ),
     "plan": ("plan:plan_command", "Say what a stack needs and costs, before it is deployed."),
     "simulate": ("simulate:simulate_command", "Test the rules on random histories with faults."),
 }

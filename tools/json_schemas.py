@@ -46,6 +46,7 @@ from lockstep.stack.alarms import AlarmCheck
 from lockstep.stack.demo import Demo
 from lockstep.stack.smoke import Smoke
 from lockstep.stack.status import Status
+from lockstep.stack.use_cases.picture_audit import PicturesAudited
 from lockstep.stack.use_cases.prepare import Prepared
 from lockstep.stream.losses import Acknowledgement
 from lockstep.tablestore.audit import ReplicaAudit
@@ -62,6 +63,7 @@ ANSWERS: Mapping[str, Sequence[type[msgspec.Struct]]] = {
     "demo": [Demo],
     "get": [ShownImage],
     "import": [Imported],
+    "pictures audit": [PicturesAudited],
     "plan": [PlannedStack],
     "prepare": [Prepared],
     "purge": [Purged],

@@ -118,7 +118,9 @@ class CountedVersionError(UserError):
     """The source of an image counts its versions, so no time can be its next version."""
 
 
-def align(image_id: str, now: float, given: str | None = None) -> Generator[Wanted, Any, Alignment]:
+def align(
+    image_id: str, now: float, given: str | None = None, *, is_shown: bool = False
+) -> Generator[Wanted, Any, Alignment]:
     """Bring one image in line with its object.
 
     Args:
@@ -126,6 +128,8 @@ def align(image_id: str, now: float, given: str | None = None) -> Generator[Want
         now: seconds since 1970.
         given: a digest of the tags and attributes of an upload; `ReadObject` adds these to the
             image. None: there are none, and what an upload gave for this object before stays.
+        is_shown: whether the table has the image although no row may know of it, for example if
+            the rows were lost. Then it is deleted if it has no object.
 
     Raises:
         CountedVersionError: the source of this image counts its versions.
@@ -134,7 +138,10 @@ def align(image_id: str, now: float, given: str | None = None) -> Generator[Want
         read: PictureRow | None = yield ReadRow()
         row = read or PictureRow(counter=0)
         there: ObjectIdentity | None = yield LookAtObject()
-        if there != row.object or given not in {None, row.given}:
+        is_unknown = is_shown and there is None and row.object is None and row.event is None
+        if is_unknown:
+            row = replace(row, shown=True)
+        if is_unknown or there != row.object or given not in {None, row.given}:
             following = yield from _following(image_id, now, row, there, given)
             if following is None or not (yield WriteRow(following, row.counter)):
                 continue
@@ -147,6 +154,7 @@ def align(image_id: str, now: float, given: str | None = None) -> Generator[Want
         else:
             following = row
         yield PutEvent(cast("bytes", following.event))
+        is_shown = False
         done = replace(following, counter=following.counter + 1, event=None)
         if (yield WriteRow(done, following.counter)):
             return "put" if done.shown else "deleted"

@@ -14,6 +14,8 @@ from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.audit.pieces.state import REPORTS, STATE, AuditState
 from lockstep.pictures.bucket.transfer import PART_BYTES
 from lockstep.pictures.ids import PREFIX
+from lockstep.pictures.reading import PictureSettings
+from lockstep.stack.use_cases.pictures import bucket_pictures, key_aligner, picture_rows
 from lockstep.stack.use_cases.search import search, search_request
 from lockstep.web.addresses import HOST
 from shared.item import item_from
@@ -31,6 +33,7 @@ from tests.gate.requests import DOMAIN, RESTORED, Asked
 PRODUCER, READER, AUDITOR = ("ProducerPolicy",), ("ReaderPolicy",), ("AuditorPolicy",)
 PROBER = ("AuditorPolicy", "ProducerPolicy")
 UPLOADER = ("UploaderPolicy",)
+PICTURE_REPAIRER = ("AuditorPolicy", "UploaderPolicy")
 SMOKER = ("AuditorPolicy", "ProducerPolicy", "ReaderPolicy")
 OPERATOR = ("AuditorPolicy", "OperatorPolicy")
 RESTORER = ("AuditorPolicy", "RestorePolicy")
@@ -294,6 +297,27 @@ def _upload(gated: GatedStack) -> str | None:
     return failure(gated, "upload", folder)
 
 
+def _pictured(gated: GatedStack) -> None:
+    """A picture that is in line, and one that nobody has seen yet."""
+    pictures, clients = gated.stage.stack.pictures, gated.stage.clients
+    assert pictures is not None
+    for name in ("known.jpg", f"new-{uuid.uuid4().hex}.jpg"):
+        clients.s3.put_object(Bucket=pictures.bucket, Key=f"{PREFIX}{name}", Body=picture())
+    settings = PictureSettings(zone=dt.UTC)
+    aligner = key_aligner(clients, bucket_pictures(clients, settings), picture_rows(clients))
+    aligner.align(f"{PREFIX}known.jpg")
+    gated.stage.drain()
+
+
+def _audit_pictures(gated: GatedStack) -> str | None:
+    return failure(gated, "pictures", "audit", "--read", "--grace", 0, code=DIFFERENT)
+
+
+def _repair_pictures(gated: GatedStack) -> str | None:
+    words = ("--repair", "--apply", "--read", "--grace", 0)
+    return failure(gated, "pictures", "audit", *words)
+
+
 def _update(gated: GatedStack) -> str | None:
     new = f"name={uuid.uuid4().hex}"
     return failure(gated, "update", "T0", "--set", new, "--wait", 60)
@@ -472,6 +496,8 @@ COMMANDS: Sequence[Command] = (
     *REPLICA_COMMANDS,
     Command("put", PRODUCER, _put, repeats=True),
     Command("upload", UPLOADER, _upload, _uploading),
+    Command("pictures audit", AUDITOR, _audit_pictures, _pictured, repeats=True),
+    Command("pictures audit --repair --apply", PICTURE_REPAIRER, _repair_pictures, _pictured),
     Command("update", PROBER, _update, _processing, repeats=True),
     Command("delete", PROBER, _delete, _processing, repeats=True),
     Command("search", READER, runs("search", "image"), written, repeats=True),

@@ -130,12 +130,15 @@ class KeyAligner:
         self._prefix = prefix
         self._now = now
 
-    def align(self, key: str, given: GivenByUpload | None = None) -> Alignment:
+    def align(
+        self, key: str, given: GivenByUpload | None = None, *, is_shown: bool = False
+    ) -> Alignment:
         """Bring the image of a key in line with the object that the key has now.
 
         Args:
             key: the whole key of the object.
             given: what an upload gives for it; None: what an earlier upload gave stays.
+            is_shown: whether the table has the image although no row may know of it.
 
         Raises:
             ForeignKeyError: the key is not below the prefix.
@@ -146,7 +149,8 @@ class KeyAligner:
         if rest is None:
             raise ForeignKeyError(f"{key} is not below {self._prefix}")
         image_id = id_of_key(rest)
-        routine = align(image_id, self._now(), None if given is None else given.digest)
+        digest = None if given is None else given.digest
+        routine = align(image_id, self._now(), digest, is_shown=is_shown)
         wanted = next(routine)
         while True:
             try:

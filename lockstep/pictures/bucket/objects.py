@@ -1,5 +1,6 @@
 """The pictures in a bucket: which object a key has now, and what its content says."""
 
+import hashlib
 from contextlib import closing
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
@@ -52,6 +53,20 @@ class BucketPictures:
                 self._client.head_bucket(Bucket=self._bucket)
                 return None
             raise
+
+    def checksum(self, key: str) -> str | None:
+        """The SHA-256 of what the key has now, as events have it, from one read; None: nothing."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if _status(error) in _GONE:
+                return None
+            raise
+        digest = hashlib.sha256()
+        with closing(answer["Body"]) as body:
+            for piece in body.iter_chunks(_CHUNK_BYTES):
+                digest.update(piece)
+        return f"sha256:{digest.hexdigest()}"
 
     def read(self, key: str, identity: ObjectIdentity, given: GivenFields) -> Image | Unreadable:
         """The image of exactly this object, from one read of its content.

@@ -165,14 +165,8 @@ def salt_of(client: "DynamoDBClient", table: str) -> bytes:
     """
     made = secrets.token_bytes(_SALT_BYTES)
     while True:
-        answer = client.get_item(
-            TableName=table,
-            Key={KEY: {"S": SALT}},
-            ConsistentRead=True,
-            ReturnConsumedCapacity="TOTAL",
-        )
-        if item := item_in(answer, table):
-            return bytes(item[SALT]["B"])
+        if found := known_salt(client, table):
+            return found
         with suppress(client.exceptions.ConditionalCheckFailedException):
             client.put_item(
                 TableName=table,
@@ -180,3 +174,21 @@ def salt_of(client: "DynamoDBClient", table: str) -> bytes:
                 ConditionExpression="attribute_not_exists(#key)",
                 ExpressionAttributeNames={"#key": KEY},
             )
+
+
+def known_salt(client: "DynamoDBClient", table: str) -> bytes | None:
+    """The salt of the table; None if nobody has made it: then the table has no row.
+
+    Raises what boto3 raises.
+
+    Raises:
+        CutAnswerError: the answer is cut off.
+    """
+    answer = client.get_item(
+        TableName=table,
+        Key={KEY: {"S": SALT}},
+        ConsistentRead=True,
+        ReturnConsumedCapacity="TOTAL",
+    )
+    item = item_in(answer, table)
+    return None if item is None else bytes(item[SALT]["B"])

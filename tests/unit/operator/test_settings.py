@@ -133,6 +133,7 @@ CHANGES = [
     ["quarantine", "discard", "x", "--reason", "y", "--apply"],
     ["import", "x", "--apply"],
     ["prepare", "table", "--apply"],
+    ["pictures", "audit", "--repair", "--apply"],
     ["tablestore", "audit", "--repair", "--apply"],
     ["tablestore", "load", "--apply"],
     ["tablestore", "purge", "--apply"],
