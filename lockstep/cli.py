@@ -19,6 +19,7 @@ COMMANDS = {
     ),
     "update": ("update:update_command", "Change fields, tags and attributes of one image."),
     "delete": ("delete:delete_command", "Delete images."),
+    "erase": ("erase:erase_command", "Remove all content of images, everywhere."),
     "import": ("backfill:import_command", "Put images that were never on the stream onto it."),
     "status": ("status:status_command", "Show the backlog of each consumer."),
     "watch": (

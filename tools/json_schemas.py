@@ -22,6 +22,7 @@ from lockstep.commands.backfill import Imported
 from lockstep.commands.cases import ListedCases
 from lockstep.commands.delete import DeletedImages
 from lockstep.commands.discard import DiscardedCases
+from lockstep.commands.erase import ErasedImages
 from lockstep.commands.get import ShownImage
 from lockstep.commands.put import PutEvents
 from lockstep.commands.quarantine import CaseStats, ShownCase
@@ -46,6 +47,7 @@ from lockstep.stack.alarms import AlarmCheck
 from lockstep.stack.demo import Demo
 from lockstep.stack.smoke import Smoke
 from lockstep.stack.status import Status
+from lockstep.stack.use_cases.erasure_proof import ErasureProof
 from lockstep.stack.use_cases.picture_audit import PicturesAudited
 from lockstep.stack.use_cases.prepare import Prepared
 from lockstep.stream.losses import Acknowledgement
@@ -61,6 +63,7 @@ ANSWERS: Mapping[str, Sequence[type[msgspec.Struct]]] = {
     "audit": [Audit, Repairing, Answering, Acknowledgement],
     "delete": [DeletedImages],
     "demo": [Demo],
+    "erase": [ErasedImages, ErasureProof],
     "get": [ShownImage],
     "import": [Imported],
     "pictures audit": [PicturesAudited],

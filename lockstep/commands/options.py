@@ -59,6 +59,15 @@ def image_ids_argument[F: Callable[..., Any]](command: F) -> F:
 
 
 def _image_id(_: click.Context, __: click.Parameter, given: str) -> str:
+    return checked_id(given)
+
+
+def checked_id(given: str) -> str:
+    """The id that a user gave.
+
+    Raises:
+        BadParameter: no key of the table can be it.
+    """
     if not given:
         raise click.BadParameter("the ID must not be empty")
     try:

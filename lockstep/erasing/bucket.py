@@ -104,23 +104,33 @@ class BucketEraser:
             self._erase(one)
 
     def _erase(self, one: HeldContent) -> None:
-        doomed = [*one.versions]
+        doomed, others = [*one.versions], [*one.others]
         if any(version.is_latest for version in doomed):
             there = self._objects.read_tagged(one.key)
-            if there is not None:
-                body, tag = there
-                content = self._content.read(one.key, body)
-                if not content.erased:
-                    return  # somebody has written it again
-                if content.rest is not None and not self._write(one.key, content.rest, tag):
-                    return
-                if content.rest is not None and not one.key.startswith(NOTES):
-                    # A server without versions has only what was just written.
-                    doomed = [version for version in doomed if version.version is not None]
-                elif any(not version.is_marker for version in one.others):
-                    self._versions.hide(one.key)
-        if all(version.is_marker for version in one.others):
-            doomed += one.others
+            content = ObjectContent() if there is None else self._content.read(one.key, there[0])
+            if there is not None and not content.erased:
+                return  # somebody has written it again
+            if (
+                there is not None
+                and content.rest is not None
+                and not self._write(one.key, content.rest, there[1])
+            ):
+                return  # it has changed: survey again
+            if content.rest is None or one.key.startswith(NOTES):
+                self._versions.hide(one.key)
+                listed = self._versions.listed(one.key)
+                others += [each for each in listed if each.is_marker and each.key == one.key]
+            else:
+                # Without versioning, what was just written has the same version.
+                old = {version.version for version in doomed}
+                listed = self._versions.listed(one.key)
+                doomed = [
+                    each
+                    for each in listed
+                    if each.key == one.key and each.version in old and not each.is_latest
+                ]
+        if all(version.is_marker for version in others):
+            doomed += others
         self._versions.delete(doomed)
 
     def _write(self, key: str, rest: bytes, tag: str) -> bool:

@@ -56,6 +56,9 @@ class StoredNow(msgspec.Struct, frozen=True):
 type Decide = Callable[[str, HeldImage], Event | None]
 """The event that changes an image, from what was read; None if the image already is as wanted."""
 
+type DecideAbsent = Callable[[str, HeldImage | None], Event | None]
+"""The same of what the table does not have as an image: nothing, a tombstone, a malformed item."""
+
 
 class ImageChanges:
     """Changes images of one stack."""
@@ -92,6 +95,7 @@ class ImageChanges:
         seconds: float,
         every: float,
         applies: bool = True,
+        decide_absent: DecideAbsent | None = None,
     ) -> Sequence[ChangedImage]:
         """Change images. Nothing is put if one of them cannot be changed, but for absent ones.
 
@@ -101,6 +105,8 @@ class ImageChanges:
             seconds: how long to wait until the stores have it.
             every: how many seconds to wait between two looks.
             applies: whether the events are put.
+            decide_absent: decides on the event of an image that the table does not have; None:
+                there is none.
 
         Raises:
             ImageChangeError: an image is malformed in the table, its last event is not in the table
@@ -115,7 +121,7 @@ class ImageChanges:
         ended: dict[str, ChangedImage] = {}
         planned: dict[str, Planned] = {}
         for image_id in image_ids:
-            match self._decided(image_id, held.get(image_id), decide):
+            match self._decided(image_id, held.get(image_id), decide, decide_absent):
                 case Planned() as one:
                     planned[image_id] = one
                 case ChangedImage() as one:
@@ -167,19 +173,26 @@ class ImageChanges:
             self._clock.sleep(every)
 
     def _decided(
-        self, image_id: str, held: HeldImage | None, decide: Decide
+        self,
+        image_id: str,
+        held: HeldImage | None,
+        decide: Decide,
+        decide_absent: DecideAbsent | None,
     ) -> Planned | ChangedImage:
-        if held is not None and held.state == "malformed":
+        if held is not None and held.state == "image":
+            event = decide(image_id, held)
+        elif decide_absent is not None:
+            event = decide_absent(image_id, held)
+        elif held is not None and held.state == "malformed":
             raise ImageChangeError(
                 f"the item of image {image_id} in the table is malformed ({held.malformed}): put "
                 "the whole image with `lockstep put`"
             )
-        if held is None or held.state != "image":
+        else:
             was = "the table has no such image"
             if held is not None:
                 was = f"it is deleted, at version {held.version}"
             return ChangedImage(image_id, "absent", was, held)
-        event = decide(image_id, held)
         if event is None:
             return ChangedImage(image_id, "unchanged", "it already is so; nothing is put", held)
         try:
@@ -223,7 +236,8 @@ class ImageChanges:
         self, planned: Mapping[str, Planned], since: float, ends: float, every: float
     ) -> StreamEvents:
         """The events since the reading, up to ours if they can be read in time."""
-        start = _from(since, {name: one.read for name, one in planned.items()}, [*planned])
+        known = {name: one.read for name, one in planned.items() if one.read is not None}
+        start = _from(since, known, [*planned])
         while True:
             try:
                 found = self._events.since([*planned], start)

@@ -61,9 +61,9 @@ class ChangedImage(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A change that was decided: what was read of an image, and the event to put."""
+    """A change that was decided: what was read of an image, if anything, and the event to put."""
 
-    read: HeldImage
+    read: HeldImage | None
     event: Event
     data: bytes
 

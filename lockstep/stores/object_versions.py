@@ -90,7 +90,7 @@ class ObjectVersions:
         raise UnfinishedReadError(place=f"s3://{self.bucket}/{one.key}")
 
     def hide(self, key: str) -> None:
-        """Delete the key, so that its earlier versions are not read in its place."""
+        """Delete the key, so that no earlier version is read in its place."""
         self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def delete(self, versions: Iterable[ObjectVersion]) -> None:

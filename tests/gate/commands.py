@@ -20,6 +20,7 @@ from lockstep.stack.use_cases.search import search, search_request
 from lockstep.web.addresses import HOST
 from shared.item import item_from
 from tests.builders import image, image_event, restored_table
+from tests.contract.erase.planting import align, plant
 from tests.contract.pictures.conftest import picture
 from tests.contract.repair.hand import DAY, Hand, a_change, over_since_yesterday, stamp
 from tests.gate.command import Command, failure, new_images, printed, written
@@ -37,6 +38,7 @@ PICTURE_REPAIRER = ("AuditorPolicy", "UploaderPolicy")
 SMOKER = ("AuditorPolicy", "ProducerPolicy", "ReaderPolicy")
 OPERATOR = ("AuditorPolicy", "OperatorPolicy")
 RESTORER = ("AuditorPolicy", "RestorePolicy")
+ERASER = ("AuditorPolicy", "ProducerPolicy", "UploaderPolicy", "EraserPolicy")
 
 MOMENT = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 
@@ -250,6 +252,43 @@ def _audited(gated: GatedStack) -> None:
     gated.stage.write(STATE, msgspec.to_builtins(state))
 
 
+def _erased(gated: GatedStack) -> None:
+    """An image was erased, and an audit is under way."""
+    _audited(gated)
+    Hand(gated.stage).write_both(a_change("E1", stamp(DAY), "to erase"))
+    _consume_meanwhile(gated)
+    with gated.everything_allowed():
+        receipt = gated.folder / "receipt.json"
+        assert failure(gated, "erase", "E1", "--apply", "--receipt", receipt) is None
+
+
+def _to_erase(gated: GatedStack) -> None:
+    """Content of an image in each place that keeps some; the consumers read meanwhile."""
+    _kept_index(gated)
+    plant(gated.stage, "E1")
+    pictures, s3 = gated.stage.stack.pictures, gated.stage.clients.s3
+    assert pictures is not None
+    s3.put_object(Bucket=pictures.bucket, Key="pictures/E1", Body=picture())
+    align(gated.stage, "E1")
+    s3.create_multipart_upload(Bucket=pictures.bucket, Key="pictures/E1")
+    _consume_meanwhile(gated)
+
+
+def _consume_meanwhile(gated: GatedStack) -> None:
+    def look(asked: Asked) -> None:
+        if asked.headers.get("x-amz-target", "").endswith(".BatchGetItem"):
+            gated.stage.drain()
+
+    gated.gate.meanwhile = look
+
+
+def _kept_index(gated: GatedStack) -> None:
+    """A rebuild has kept an index, with a document of the image."""
+    client, index = gated.stage.clients.opensearch, f"{gated.stage.stack.index}-000000"
+    client.indices.create(index=index, body={"mappings": {"dynamic": "true"}})
+    client.index(index=index, id="E1", body={"image_id": "E1", "deleted": False})
+
+
 # How each command runs.
 
 
@@ -328,6 +367,18 @@ def _delete(gated: GatedStack) -> str | None:
     name = f"D{uuid.uuid4().hex[:8]}"
     Hand(gated.stage).write_both(a_change(name, stamp(DAY), "to delete"))
     return failure(gated, "delete", name, "--wait", 60)
+
+
+def _erase(gated: GatedStack) -> str | None:
+    """All content of an image in each place: all must be gone then."""
+    receipt = gated.folder / f"{uuid.uuid4().hex}.json"
+    words = ("erase", "E1", "--apply", "--wait", 60, "--receipt", receipt)
+    found = printed(gated, *words)["images"][0]
+    return None if found["result"] == "erased" else str(found)
+
+
+def _verify(gated: GatedStack) -> str | None:
+    return failure(gated, "erase", "--verify", gated.folder / "receipt.json")
 
 
 def _import(gated: GatedStack) -> str | None:
@@ -531,6 +582,10 @@ COMMANDS: Sequence[Command] = (
         written,
         repeats=True,
     ),
+    Command("erase", ERASER, runs("erase", "E1"), _to_erase, repeats=True),
+    Command("erase", ERASER, runs("erase", "T0"), written, repeats=True),
+    Command("erase --apply", ERASER, _erase, _to_erase),
+    Command("erase --verify", ERASER, _verify, _erased, repeats=True),
     Command("audit --repair --apply", OPERATOR, _repair, differing),
     Command("audit --repair --index-wins", OPERATOR, _answer("index"), _reported),
     Command("audit --repair --table-wins", OPERATOR, _answer("table"), _reported),

@@ -19,6 +19,7 @@ from lockstep.web.addresses import HOST
 from tests.gate.evaluator import Call, allows
 from tests.gate.recorded import JSON, SETTINGS, Answered, Recorded, answered
 from tests.gate.requests import Asked, calls_of
+from tests.gate.versions import with_versions
 
 ENGINES = ("dynamodb", "kinesis", "opensearch", "s3")
 RECORDED = (
@@ -128,8 +129,9 @@ class Gate:
         if self.recorded and operation in SETTINGS:
             setting = self.recorded.of_a_setting(operation, msgspec.json.decode(asked.body))
             return answered(setting)
-        status, headers, body = forward(asked)
-        if asked.service == "s3" and asked.method == "GET" and status == _NOT_FOUND:
+        of_s3 = asked.service == "s3"
+        status, headers, body = with_versions(asked, forward) if of_s3 else forward(asked)
+        if of_s3 and asked.method == "GET" and status == _NOT_FOUND:
             # Who may not list a bucket does not learn that an object does not exist:
             # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
             bucket = calls[0].resource.partition("/")[0]

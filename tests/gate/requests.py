@@ -239,9 +239,10 @@ def _s3(asked: Asked, key: str | None) -> Iterator[Call]:
     if name:
         yield from _object(asked, query, f"{arn}/{name}", key)
     elif "delete" in query:
-        for found in ET.fromstring(asked.body).iter():  # noqa: S314 - of our own command
-            if found.tag.endswith("Key"):
-                yield Call("s3:DeleteObject", f"{arn}/{found.text}")
+        for key_of, version in deleted_in(asked.body):
+            yield Call("s3:DeleteObject" + ("Version" if version else ""), f"{arn}/{key_of}")
+    elif "versions" in query:
+        yield Call("s3:ListBucketVersions", arn)
     elif "uploads" in query:
         yield Call("s3:ListBucketMultipartUploads", arn)
     elif asked.method == "GET":
@@ -263,7 +264,7 @@ def _object(
         # Without it, S3 does not tell that a key has no object:
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         yield Call("s3:ListBucket", arn.partition("/")[0])
-    yield Call(_S3[asked.method], arn)
+    yield Call(_S3[asked.method] + ("Version" if "versionId" in query else ""), arn)
     if key and asked.method in {"GET", "HEAD"}:
         yield Call("kms:Decrypt", key)
     if key and asked.method == "PUT":
@@ -275,7 +276,20 @@ def _multipart(method: str, arn: str, key: str | None) -> Iterator[Call]:
     if method == "GET":
         yield Call("s3:ListMultipartUploadParts", arn)
         return
+    if method == "DELETE":
+        yield Call("s3:AbortMultipartUpload", arn)
+        return
     yield Call("s3:PutObject", arn)
     if key:
         yield Call("kms:GenerateDataKey", key)
         yield Call("kms:Decrypt", key)
+
+
+def deleted_in(body: bytes) -> Sequence[tuple[str, str | None]]:
+    """The keys in a DeleteObjects request, and their versions, if it names any."""
+    found: list[tuple[str, str | None]] = []
+    for one in ET.fromstring(body).iter():  # noqa: S314 - of our own command
+        if one.tag.endswith("Object"):
+            named = {each.tag.rpartition("}")[2]: each.text for each in one}
+            found.append((named["Key"] or "", named.get("VersionId")))
+    return found

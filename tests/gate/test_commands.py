@@ -47,12 +47,14 @@ PEOPLES = (
     "OperatorPolicy",
     "RestorePolicy",
     "UploaderPolicy",
+    "EraserPolicy",
 )
 # Of a stack on this machine, or of no stack.
 LOCAL = {"demo", "down", "simulate", "up"}
 
 # With each policy statement that there is.
 WHOLE = {
+    "Pictures": "yes",
     "KmsKeyArn": KEY,
     "LogHashSecretArn": HASHES,
     "PageTopicArn": topic_arn(LONG, "page"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType, convert
 
-from lockstep.images.changing import Decide, ImageChangeError, ImageChanges
+from lockstep.images.changing import Decide, DecideAbsent, ImageChangeError, ImageChanges
 from lockstep.images.edits import Edit
 from lockstep.images.events import StreamEvents, read_events_of
 from lockstep.images.held import HeldImage, held_in_document, held_in_item
@@ -91,6 +91,52 @@ def delete(
     return _change(clients, image_ids, decide, seconds, applies=applies)
 
 
+def bury(
+    clients: Clients,
+    image_ids: Sequence[str],
+    known: Mapping[str, int],
+    *,
+    version: int | None,
+    seconds: float,
+    applies: bool = True,
+) -> Sequence[ChangedImage]:
+    """See that each image has a tombstone above all that is known of it, in both stores.
+
+    An image that has one already gets no event, and one of which nothing is known neither.
+
+    Args:
+        clients: the stack's.
+        image_ids: the images.
+        known: the highest version of each that its tombstone must exceed, unless the table has a
+            tombstone with a higher one; 0: none.
+        version: the version of the event; None: from the clock.
+        seconds: how long to wait until both stores have it.
+        applies: whether the event is put.
+
+    Raises as `update` does.
+    """
+    if not image_ids:
+        return []
+    stamp = Stamp(clients.clock.now)
+
+    def decide(image_id: str, held: HeldImage | None) -> Event:
+        above = max(version_of(held), known[image_id])
+        if above or version is not None:
+            number = next_version(image_id, above, stamp, version)
+        else:  # nobody knows a version of it
+            number = stamp()
+        return _event(clients, "image.deleted", image_id, number, UNSET)
+
+    def decide_absent(image_id: str, held: HeldImage | None) -> Event | None:
+        if held is not None and held.state == "malformed":
+            return decide(image_id, held)
+        return decide(image_id, held) if known[image_id] > version_of(held) else None
+
+    return _change(
+        clients, image_ids, decide, seconds, applies=applies, decide_absent=decide_absent
+    )
+
+
 def _event(
     clients: Clients, kind: EventType, image_id: str, version: int, image: Image | UnsetType
 ) -> Event:
@@ -105,6 +151,7 @@ def _change(
     seconds: float,
     *,
     applies: bool,
+    decide_absent: DecideAbsent | None = None,
 ) -> Sequence[ChangedImage]:
     now = clients.clock.now
     changes = ImageChanges(
@@ -118,7 +165,14 @@ def _change(
         clock=clients.clock,
     )
     every = 1.0 if clients.stack.state is None else 0.2
-    return changes.change(image_ids, decide, seconds=seconds, every=every, applies=applies)
+    return changes.change(
+        image_ids,
+        decide,
+        seconds=seconds,
+        every=every,
+        applies=applies,
+        decide_absent=decide_absent,
+    )
 
 
 class _Store:

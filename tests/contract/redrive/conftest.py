@@ -57,6 +57,7 @@ class Stage:
         *,
         shards: int = 2,
         table: str | None = None,
+        thumbnails: bool = False,
     ) -> None:
         """`table`: an existing one that is prepared; None: one of its own."""
         name = f"redrive-{uuid.uuid4().hex[:12]}"
@@ -72,7 +73,9 @@ class Stage:
             index_from=index_from,
             changes_stream=CHANGES_STREAM,
             table_mapping=_mapping("write_to_dynamodb", name),
-            pictures=PictureStores(f"{name}-pictures", f"{name}-rows"),
+            pictures=PictureStores(
+                f"{name}-pictures", f"{name}-rows", f"{name}-thumbnails" if thumbnails else ""
+            ),
         )
         self.state = state
         write_local(self.stack, state)
@@ -202,9 +205,10 @@ def staged(
     index_from: IndexFrom = "Kinesis",
     *,
     table: str | None = None,
+    thumbnails: bool = False,
 ) -> Iterator[Stage]:
     """A stage whose indices are deleted at the end: each costs the engine memory and time."""
-    stage = Stage(endpoints, state, index_from, table=table)
+    stage = Stage(endpoints, state, index_from, table=table, thumbnails=thumbnails)
     yield stage
     stage.clients.opensearch.indices.delete(index=f"{stage.stack.index}-*")
 

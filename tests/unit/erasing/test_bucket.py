@@ -45,10 +45,10 @@ def with_marker(image_id: str = "T1", version: int = 3, **fields: Any) -> dict[s
 class Bucket:
     """A versioned bucket, and what erases image T1 in it."""
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self.objects = BucketObjects(client, BUCKET)
-        self.versions = ObjectVersions(client, BUCKET)
+    def __init__(self, client: Any, name: str = BUCKET) -> None:
+        self.client, self.name = client, name
+        self.objects = BucketObjects(client, name)
+        self.versions = ObjectVersions(client, name)
         judge = judge_by(lambda image_id: LIMIT if image_id == "T1" else None)
         content = BucketContent(judge, TABLE_MAPPING, CHANGES_STREAM)
         self.eraser = BucketEraser(self.versions, self.objects, content, InLine())
@@ -71,13 +71,13 @@ class Bucket:
     def everything(self) -> dict[str, list[bytes]]:
         """The content of each version of each key, as S3 itself lists it."""
         found: dict[str, list[bytes]] = {}
-        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=BUCKET)
+        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.name)
         for page in pages:
             for one in page.get("DeleteMarkers", ()):
                 found.setdefault(one["Key"], [])
             for one in page.get("Versions", ()):
                 answer = self.client.get_object(
-                    Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"]
+                    Bucket=self.name, Key=one["Key"], VersionId=one["VersionId"]
                 )
                 found.setdefault(one["Key"], []).append(answer["Body"].read())
         return found
@@ -209,6 +209,24 @@ def test_a_document_of_several_images_is_written_again_and_can_be_redriven(
         "T2": "can be redriven unchanged",
     }
     assert found.unreadable == []
+
+
+def test_what_is_written_again_stays_in_a_bucket_without_versioning(bucket: Bucket) -> None:
+    bucket.client.create_bucket(Bucket="plain")
+    plain = Bucket(bucket.client, "plain")
+    others = [kinesis_record(image_event("T0", 1), position=1)]
+    plain.put(DOCUMENT, document(*others, kinesis_record(with_marker(), position=2)))
+    plain.put("discarded/write_to_es/s/h/1.json", _only_object(with_marker()))
+    plain.erase()
+    assert plain.is_clean()
+    assert [*plain.everything()] == [DOCUMENT]
+    assert msgspec.json.decode(plain.objects.read(DOCUMENT) or b"")["payload"]["Records"] == others
+
+
+def _only_object(event: dict[str, Any]) -> bytes:
+    stand = Stand()
+    (key,) = stand.set_aside(event, functions=["write_to_es"])
+    return stand.objects.kept[key]
 
 
 def test_other_lines_of_a_file_stay(bucket: Bucket) -> None:

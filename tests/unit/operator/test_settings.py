@@ -126,6 +126,7 @@ CHANGES = [
     ["audit", "--acknowledge", "2026-11-21T08:00:00Z", "--reason", "x"],
     ["delete", "x"],
     ["update", "x", "--set", "name=y"],
+    ["erase", "x", "--apply"],
     ["purge", "--apply"],
     ["rebuild", "--apply"],
     ["replay", "--since", "1h", "--apply"],
