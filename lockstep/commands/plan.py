@@ -158,8 +158,8 @@ def plan_command(
     """Say what a stack needs and costs, before it is deployed.
 
     The figures are calculated from measurements of Lockstep, and from limits and prices of AWS.
-    Nothing was seen on AWS, and no network is used. A star marks a price or a limit that nobody
-    compared with its source.
+    Nothing was seen on AWS, and without --stack, no network is used. A star marks a price or a
+    limit that nobody compared with its source.
 
     --stack reads the load of the last 14 days from the metrics of a deployed stack. What you say
     with other options counts instead. It shows the parameters that should have another value.
