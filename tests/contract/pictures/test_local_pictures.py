@@ -1,0 +1,96 @@
+"""The process of a local stack: what is stored, replaced or deleted in its bucket is an event."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from doors.log import new_logger
+from lockstep.pictures_to_events.local import AGAIN_SECONDS, LocalPictures
+from lockstep.pictures_to_events.local_queue import LocalQueue
+from lockstep.stack.clients import Clients
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, PictureStores, Stack
+from tests.contract.pictures.conftest import Place, picture
+
+NO_ONE = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def stack(
+    place: Place, kinesis_endpoint: str, dynamodb_endpoint: str, s3_endpoint: str, tmp_path: Path
+) -> Stack:
+    return Stack(
+        Endpoints(kinesis_endpoint, dynamodb_endpoint, NO_ONE, s3_endpoint),
+        stream=place.name,
+        table=place.images,
+        index="none",
+        bucket="none",
+        region=LOCAL_REGION,
+        functions={},
+        state=str(tmp_path),
+        pictures=PictureStores(place.name, place.rows),
+    )
+
+
+@pytest.fixture
+def queue(place: Place, tmp_path: Path) -> Iterator[LocalQueue]:
+    found = LocalQueue(tmp_path / "queue.db", place.name)
+    yield found
+    found.close()
+
+
+def started(stack: Stack, queue: LocalQueue) -> LocalPictures:
+    """A process that has just started: it lists the bucket at its first step."""
+    return LocalPictures(Clients(stack), queue, new_logger("pictures_to_events"))
+
+
+def test_each_change_is_an_event_also_of_what_happened_while_nothing_ran(
+    place: Place, stack: Stack, queue: LocalQueue
+) -> None:
+    place.upload("a.jpg", picture())
+    place.upload("b.jpg", picture())
+    assert started(stack, queue).step()
+    place.upload("a.jpg", picture("blue"))
+    place.remove("b.jpg")
+    assert started(stack, queue).step()
+    assert not started(stack, queue).step()
+    told = sorted((event.image_id, event.type) for event in place.events())
+    assert told == [
+        ("a.jpg", "image.updated"),
+        ("a.jpg", "image.uploaded"),
+        ("b.jpg", "image.deleted"),
+        ("b.jpg", "image.uploaded"),
+    ]
+
+
+def test_what_can_never_be_settled_is_kept_and_holds_up_nothing(
+    place: Place, stack: Stack, queue: LocalQueue
+) -> None:
+    counted = {"image_id": {"S": "a.jpg"}, "version": {"N": "12"}}
+    place.dynamodb.put_item(TableName=place.images, Item=counted)
+    place.upload("a.jpg", picture())
+    place.upload("b.jpg", picture())
+    assert started(stack, queue).step()
+    ((reason, detail),) = queue.letters()
+    assert reason == "counted version"
+    assert "version 12" in detail
+    assert [event.image_id for event in place.events()] == ["b.jpg"]
+    assert queue.waiting() == 0
+
+
+def test_while_a_store_does_not_answer_messages_wait(
+    place: Place, stack: Stack, queue: LocalQueue
+) -> None:
+    place.upload("a.jpg", picture())
+    place.kinesis.delete_stream(StreamName=place.name)
+    running = started(stack, queue)
+    with pytest.raises(Exception, match=place.name):
+        running.step()
+    assert queue.waiting() == 1
+    place.kinesis.create_stream(StreamName=place.name, ShardCount=1)
+    place.kinesis.get_waiter("stream_exists").wait(StreamName=place.name)
+    now = Clients(stack).clock.now() + AGAIN_SECONDS + 1
+    (message,) = queue.receive(now, now)
+    queue.bring_again([message], 0.0)
+    assert started(stack, queue).step()
+    assert [event.image_id for event in place.events()] == ["a.jpg"]
