@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := test
 .PHONY: help demo tool test test-all bench speed nightly check lint types layers workflows unit simulation proofs contract gate rebuild \
   wire engines faults search page flow crashes local-stack alarms scenarios nights package lambda-image roles \
-  client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds audit-at-scale \
+  client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds uploads audit-at-scale \
   model bugs fuzz mutation vulnerabilities sbom relevance screenshots recordings template generated format pins clean
 
 # The groups of tests. `make test-all` runs all of them but the last two.
@@ -189,7 +189,7 @@ nightly-simulation: $(venv)/dev.done ## Run a million histories, and the produce
 	$(bin)/lockstep simulate --replica tablestore --histories 100000 --record docs/internals/simulation-record-replica.md
 	$(pytest) -rP --timeout 7200 tests/under_fire --records 1000000
 
-nightly-crashes: $(venv)/dev.done kills rebuilds ## Kill a thousand processes, and cut connections at every byte.
+nightly-crashes: $(venv)/dev.done kills rebuilds uploads ## Kill a thousand processes, and cut connections at every byte.
 	$(pytest) --timeout 7200 tests/contract/toxics --cut-every 1
 
 nightly-search: $(venv)/dev.done ## Search for ten thousand random texts; test the search on five shards.
@@ -204,6 +204,9 @@ kills: $(venv)/dev.done ## Kill KILLS processes of a local stack (1,000 by defau
 rebuilds: $(venv)/dev.done ## Rebuild the index 20 times, killed twice each, while 200 events a second arrive.
 	$(pytest) $(crashes) -k rebuild_killed \
 	  --rebuilds 20 --events-a-second 200 --kills-seed $(KILLS_SEED)
+
+uploads: $(venv)/dev.done ## Upload 2,000 pictures in one command, and 2,000 in one that is killed again and again.
+	$(pytest) tests/flow/test_upload.py --pictures 2000
 
 audit-at-scale: $(venv)/dev.done ## Audit and repair a million images in memory, then 69,202 on the real engines.
 	$(pytest) -rP --timeout 7200 tests/unit/audit/test_at_scale.py --images 1000000

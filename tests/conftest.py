@@ -65,6 +65,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rebuilds", type=int, default=1, help="how many rebuilds of the index to kill, twice each"
     )
     parser.addoption(
+        "--pictures", type=int, default=200, help="how many pictures a local stack gets, twice"
+    )
+    parser.addoption(
         "--events-a-second", type=float, default=50.0, help="how many arrive during a rebuild"
     )
 

@@ -69,7 +69,7 @@ class Readers:
 
     def close(self) -> None:
         """End the processes, also those that read."""
-        for child in self._children:
+        for child in [*self._children]:  # a thread that reads removes its own
             child.kill()
 
     def read(self, file: Path) -> ReadAnswer:
