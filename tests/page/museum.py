@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections.abc import Sequence
 from itertools import batched
 
 import msgspec
@@ -72,11 +73,14 @@ class Museum:
 
 
 def query_side(
-    museum: Museum, settings: PageSettings = TATE, pictures: PictureLinks | None = None
+    museum: Museum,
+    settings: PageSettings = TATE,
+    pictures: PictureLinks | None = None,
+    facets: Sequence[str] = ("artist", "medium"),
 ) -> ASGIApp:
     """The query side of a museum over HTTP, as `lockstep up` serves it in a process."""
     log = Logger("museum", level="CRITICAL")
-    api = Api(lambda: museum.stores, log, ["artist", "medium"], lambda: settings, lambda: pictures)
+    api = Api(lambda: museum.stores, log, facets, lambda: settings, lambda: pictures)
     one_at_a_time = threading.Lock()  # as a Lambda sandbox works
 
     def invoke(event: bytes, _request_id: str) -> Returned:

@@ -1,9 +1,7 @@
 """Thumbnails through presigned links, from an S3 that checks them, in a real Chromium."""
 
 import datetime as dt
-import hashlib
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Unpack
 
 import pytest
@@ -11,13 +9,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from functions.search_images.page_settings import NO_SETTINGS
-from functions.search_images.picture_links import LINK_SECONDS, PictureAddresses, PictureLinks
-from lockstep.stack.stack import LOCAL_REGION
+from functions.search_images.picture_links import LINK_SECONDS
 from shared.picture_ids import PREFIX
-from shared.thumbnails import REASON, SIDES, ThumbnailSide, thumbnail_key
-from tests.builders import change, image
+from tests.builders import change
 from tests.page.browser import MISSING, Circumstances, Scheme, Visit, chromium
-from tests.page.bucket import KEYS, client, signed_s3, webp
+from tests.page.bucket import Pictures, signed_s3
 from tests.page.museum import Museum, query_side
 from tests.serving import serving
 
@@ -27,66 +23,6 @@ SIZES = [(390, 844), (768, 1024), (1280, 900), (1920, 1080)]
 # Sizes of the pictures in pixels.
 SHAPES = {"landscape": (4000, 3000), "panorama": (6000, 700), "portrait": (900, 3000)}
 NOT_YET = "No preview of this picture yet"
-
-
-class Pictures:
-    """Two buckets, links whose clock a test sets, and the page with both."""
-
-    def __init__(self, s3_address: str, museum: Museum) -> None:
-        self.museum, self.address = museum, s3_address
-        self.s3: Any = client(s3_address)
-        self.bucket, self.thumbnails = (f"{kind}-{uuid.uuid4()}" for kind in ("own", "thumbs"))
-        for name in (self.bucket, self.thumbnails):
-            self.s3.create_bucket(Bucket=name)
-        self.late = dt.timedelta()
-        at = PictureAddresses(
-            bucket=self.bucket,
-            pictures=f"{s3_address}/{self.bucket}",
-            thumbnails=f"{s3_address}/{self.thumbnails}",
-            region=LOCAL_REGION,
-        )
-        self.links = PictureLinks(at, lambda: KEYS, lambda: dt.datetime.now(dt.UTC) - self.late)
-        self.site = ""
-        self._versions: dict[str, int] = {}
-
-    def put(self, image_id: str, body: bytes = b"", **fields: Any) -> str:
-        """Store a picture and its image; return its checksum."""
-        checksum = hashlib.sha256(body or image_id.encode()).hexdigest()
-        key = f"{PREFIX}{image_id}"
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body or b"picture")
-        version = self._versions[image_id] = self._versions.get(image_id, 0) + 1
-        usual = {"url": f"s3://{self.bucket}/{key}", "checksum": f"sha256:{checksum}"}
-        its = image(**{"name": f"Thumbelina {image_id}"} | usual | fields)
-        self.museum.put(change(image_id, version, image=its))
-        return checksum
-
-    def thumbnail(self, image_id: str, checksum: str, size: tuple[int, int]) -> None:
-        """Store its thumbnails."""
-        for side in SIDES:
-            scale = side / max(size)
-            width, height = (max(1, round(length * scale)) for length in size)
-            self._store(image_id, checksum, side, webp(width, height), {})
-
-    def no_thumbnail(self, image_id: str, checksum: str, reason: str) -> None:
-        """Store why there is none."""
-        for side in SIDES:
-            self._store(image_id, checksum, side, b"", {REASON: reason})
-
-    def _store(
-        self,
-        image_id: str,
-        checksum: str,
-        side: ThumbnailSide,
-        body: bytes,
-        metadata: Mapping[str, str],
-    ) -> None:
-        self.s3.put_object(
-            Bucket=self.thumbnails,
-            Key=thumbnail_key(image_id, f"sha256:{checksum}", side),
-            Body=body,
-            ContentType="image/webp",
-            Metadata=metadata,
-        )
 
 
 @pytest.fixture(scope="module")
