@@ -34,7 +34,7 @@ SHOWN: dict[str, tuple[Circumstances, str]] = {
     "light": ({"size": (1280, 1250)}, PICTURES),
     "dark": ({"scheme": "dark", "size": (1280, 1250)}, "/?q=richmnd"),
     "phone": ({"size": PHONE}, PICTURES),
-    "filters": ({"size": (768, 1024)}, f"{PICTURES}#filters"),
+    "filters": ({"size": (768, 1024)}, f"{PICTURES}#facet-attr.camera"),
     "record": ({}, f"{PICTURES}&image=lighthouse.jpg&at=5"),
 }
 TRIES = 10
