@@ -182,8 +182,13 @@ def links_in(environment: Mapping[str, str], session: "Session") -> PictureLinks
 
     at = PictureAddresses(
         bucket=environment["PICTURE_BUCKET"],
-        pictures=environment["PICTURES_URL"],
-        thumbnails=environment["THUMBNAILS_URL"],
+        pictures=_url(environment["PICTURES_ENDPOINT"]),
+        thumbnails=_url(environment["THUMBNAILS_ENDPOINT"]),
         region=region,
     )
     return PictureLinks(at, keys, lambda: dt.datetime.now(dt.UTC))
+
+
+def _url(endpoint: str) -> str:
+    """The address of a bucket. A host name, as CloudFormation says it, means https."""
+    return endpoint if "://" in endpoint else f"https://{endpoint}"

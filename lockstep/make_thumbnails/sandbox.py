@@ -16,7 +16,7 @@ import msgspec
 from lockstep.make_thumbnails.outcome import MEMORY_BYTES, SECONDS, Drawn, NeedsMemory, NotDrawn
 
 # A process that waits uses no processor time. No decoder waits, so this is for a broken machine.
-_LONGEST_SECONDS: Final = 60
+_LONGEST_SECONDS: Final = 120
 _MODULE: Final = "lockstep.make_thumbnails.child"
 _TIME: Final = f"drawing it takes more than {SECONDS} s"
 _MEMORY: Final = f"drawing it takes more than {MEMORY_BYTES >> 20:,} MiB of memory"
@@ -24,8 +24,8 @@ _CRASHED: Final = "the library that decodes it fails"
 _outcomes: Final = msgspec.msgpack.Decoder(Drawn | NotDrawn | NeedsMemory)
 
 
-class DrawingStoppedError(Exception):
-    """The process that draws was stopped from outside, so nothing is known about the picture."""
+class DrawingStoppedError(OSError):
+    """The process that draws was stopped from outside: another attempt may succeed."""
 
 
 def draw_in_sandbox(picture: IO[bytes], *, module: str = _MODULE) -> Drawn | NotDrawn:
@@ -39,7 +39,8 @@ def draw_in_sandbox(picture: IO[bytes], *, module: str = _MODULE) -> Drawn | Not
         DrawingStoppedError: the process was stopped, or did not end.
     """
     with tempfile.TemporaryFile() as answer:
-        picture.seek(0)
+        picture.flush()
+        os.lseek(picture.fileno(), 0, os.SEEK_SET)
         process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-P", "-m", module],
             stdin=picture.fileno(),

@@ -13,7 +13,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from lockstep.console.errors import UserError
-from lockstep.pictures.alignment import Alignment, CountedVersionError
+from lockstep.pictures.alignment import CountedVersionError
 from lockstep.pictures.bucket.aligner import ForeignKeyError
 from lockstep.pictures.bucket.answers import CutAnswerError
 from lockstep.pictures_to_events.notifications import (
@@ -59,13 +59,14 @@ class Looked(msgspec.Struct, frozen=True):
     Attributes:
         key: the whole key; None of a message that names none.
         messages: how many messages named it.
-        outcome: `failed`: it comes again. `set aside`: it does not.
+        outcome: `failed`: it comes again. `set aside`: it does not. `foreign`: it is no key of a
+            picture. Otherwise what `align` says.
         detail: why; empty if nothing was wrong.
     """
 
     key: str | None
     messages: int
-    outcome: Alignment | Literal["failed", "set aside", "foreign"]
+    outcome: str
     detail: str = ""
 
 
@@ -76,7 +77,7 @@ class NotificationWork:
         self,
         *,
         bucket: str,
-        align: Callable[[str], Alignment],
+        align: Callable[[str], str],
         set_aside: Callable[[SetAside], None],
         tell: Callable[[Looked], None],
     ) -> None:
@@ -84,7 +85,8 @@ class NotificationWork:
 
         Args:
             bucket: the name of the picture bucket.
-            align: brings a key in line; raises what `KeyAligner.align` raises.
+            align: brings a key in line, and says in a word what it did; raises what
+                `KeyAligner.align` raises.
             set_aside: keeps a message with its reason. Raises what boto3 raises.
             tell: gets what became of each key.
         """

@@ -22,6 +22,7 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
         "TABLE_CHANGES_STREAM": stack.changes_stream or None,
         "LIVE_ALIAS": stack.live,
         "SEARCH_FACETS": ",".join(stack.search_facets) or None,
+        **_of_pictures(stack),
         **{name: value or None for name, value in variables(PageSettings(**stack.page)).items()},
         "AWS_ENDPOINT_URL_DYNAMODB": stack.endpoints.dynamodb,
         "AWS_ENDPOINT_URL_S3": stack.endpoints.s3,
@@ -39,6 +40,23 @@ def env_vars(stack: Stack) -> dict[str, dict[str, str]]:
     return found
 
 
+def _of_pictures(stack: Stack) -> dict[str, str | None]:
+    """What the search function needs to link to pictures; nothing if the stack has none."""
+    if stack.pictures is None:
+        return dict.fromkeys(_PICTURES)
+    pictures, thumbnails = stack.pictures.bucket, stack.pictures.thumbnails
+    values = (pictures, *(_address(stack, bucket) for bucket in (pictures, thumbnails)))
+    return dict(zip(_PICTURES, values, strict=True))
+
+
+def _address(stack: Stack, bucket: str) -> str:
+    """The regional address of a bucket; that of a local one has the bucket in its path."""
+    if stack.endpoints.s3 is not None:
+        return f"{stack.endpoints.s3}/{bucket}"
+    return f"https://{bucket}.s3.{stack.region}.amazonaws.com"
+
+
+_PICTURES = ("PICTURE_BUCKET", "PICTURES_ENDPOINT", "THUMBNAILS_ENDPOINT")
 _NEEDED = {
     "SearchImages": (
         "OPENSEARCH_ENDPOINT",
@@ -47,6 +65,7 @@ _NEEDED = {
         "TABLE_NAME",
         "SEARCH_FACETS",
         *variables(NO_SETTINGS),
+        *_PICTURES,
         "AWS_ENDPOINT_URL_DYNAMODB",
     ),
     "WriteToDynamodb": (

@@ -31,6 +31,7 @@ HANDLERS = {
     "TableOnDeployment": "functions.write_to_dynamodb.table_on_deployment.handle",
     "NightlyAudit": "lockstep.nightly.handler.handle",
     "PicturesToEvents": "lockstep.pictures_to_events.handler.handle",
+    "MakeThumbnails": "lockstep.make_thumbnails.handler.handle",
 }
 # By its name in template.yaml: its folder.
 FOLDERS = {
@@ -82,14 +83,17 @@ def test_the_audits_artifact_holds_the_tool_as_far_as_it_needs_it(built: Path) -
     assert top.isdisjoint({"tests", "benchmarks", "boto3", "botocore", "bin", "click", "rich"})
 
 
-def test_the_pictures_artifact_holds_of_the_tool_what_reads_pictures_and_of_packages_too(
-    built: Path,
+@pytest.mark.parametrize(
+    ("function", "more"), [("PicturesToEvents", set()), ("MakeThumbnails", {"make_thumbnails"})]
+)
+def test_the_artifacts_of_pictures_hold_of_the_tool_what_reads_pictures_and_of_packages_too(
+    built: Path, function: str, more: set[str]
 ) -> None:
-    artifact = built / "PicturesToEvents"
+    artifact = built / function
     tool, whole = files_of(artifact / "lockstep"), files_of(ROOT / "lockstep")
     assert tool.items() <= whole.items()
     parts = {one.partition("/")[0] for one in tool}
-    assert parts == {"__init__.py", "console", "pictures", "pictures_to_events"}
+    assert parts == {"__init__.py", "console", "pictures", "pictures_to_events"} | more
     top = {path.name for path in artifact.iterdir()}
     assert top.isdisjoint({"functions", "tests", "boto3", "botocore", "bin", "opensearchpy"})
     listed = (ROOT / "requirements" / "pictures_to_events.txt").read_text()

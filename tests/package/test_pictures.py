@@ -50,6 +50,7 @@ def test_no_parameter_opens_the_picture_bucket(template: Template) -> None:
     assert {name for name, its in resources_of(template, "AWS::S3::BucketPolicy").items()} == {
         "PictureBucketPolicy",
         "QuarantineBucketPolicy",
+        "ThumbnailBucketPolicy",
     }
 
 

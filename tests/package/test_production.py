@@ -47,7 +47,7 @@ def test_each_store_and_the_logs_take_a_key_of_your_own(template: Template) -> N
     domain = resolved(template, "ImageDomain", OpenSearchKmsKeyArn=KEY)
     assert domain["EncryptionAtRestOptions"] == {"Enabled": True, "KmsKeyId": KEY}
     logs = resources_of(template, "AWS::Logs::LogGroup")
-    assert len(logs) == 10
+    assert len(logs) == 11
     for name in logs:
         assert "KmsKeyId" not in resolved(template, name)
         assert resolved(template, name, LogKmsKeyArn=KEY)["KmsKeyId"] == KEY

@@ -84,6 +84,7 @@ def test_no_policy_of_awss_own_is_attached(template: Template) -> None:
         "StackWatcherRole": [],
         "TableOnDeploymentRole": [],
         "NightlyAuditRole": [],
+        "MakeThumbnailsRole": [],
         "PicturesToEventsRole": [],
         "BackupRole": [],
         "DashboardsReaderRole": [],
@@ -436,6 +437,7 @@ def test_each_consumer_has_one_mapping_and_no_function_another(template: Templat
         "WriteToEsStream": "FromKinesis",
         "WriteToEsTableStream": "FromTableStream",
         "WriteToEsTableChanges": "FromChangesStream",
+        "MakeThumbnailsNotifications": "HasPictures",
         "PicturesToEventsNotifications": "HasPictures",
     }
     # Of these exactly one holds, whatever the parameter says.
@@ -588,6 +590,7 @@ def test_every_function_has_the_same_runtime_and_its_own_log(template: Template)
         "StackWatcher",
         "TableOnDeployment",
         "NightlyAudit",
+        "MakeThumbnails",
         "PicturesToEvents",
     }
     for name, properties in functions.items():
@@ -620,6 +623,7 @@ def test_a_consumer_has_a_minute_and_the_deployment_more(template: Template) -> 
         "StackWatcher": 60,
         "TableOnDeployment": 90,
         "NightlyAudit": 600,
+        "MakeThumbnails": 300,
         "PicturesToEvents": 300,
     }
     # CloudFormation must hear the function out, or it reports a time-out for the real reason.
@@ -844,7 +848,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     named |= {str(found.shard_rule)}
     named |= {found.log_hash_secret, *found.search_facets, *found.log_groups.values()}
     assert found.pictures is not None
-    named |= {found.pictures.bucket, found.pictures.rows}
+    named |= {found.pictures.bucket, found.pictures.rows, found.pictures.thumbnails}
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
     assert found.index_settings == IndexSettings(5, "auto", "1s")
@@ -854,6 +858,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
         "BackupVaultName",
         "DashboardsUrl",
         "PictureDeadLettersUrl",
+        "ThumbnailDeadLettersUrl",
         *(f"{one}PolicyArn" for one in policies),
     }
     assert named | told.keys() | for_people == template["Outputs"].keys()

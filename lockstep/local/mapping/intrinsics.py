@@ -239,7 +239,9 @@ class Resolver:
                 return {"Ref": table, "Arn": arn, "StreamArn": f"{arn}/stream/{LATEST}"}
             case "AWS::S3::Bucket":
                 bucket = _bucket(target, stack)
-                return {"Ref": bucket, "Arn": f"arn:aws:s3:::{bucket}"}
+                address = f"{stack.endpoints.s3}/{bucket}"
+                arn = f"arn:aws:s3:::{bucket}"
+                return {"Ref": bucket, "Arn": arn, "RegionalDomainName": address}
             case "AWS::OpenSearchService::Domain":
                 arn = f"arn:aws:es:{region}:{ACCOUNT}:domain/{target.lower()}"
                 return {
@@ -271,5 +273,7 @@ def _bucket(target: str, stack: Stack) -> str:
     if target == _REPLICA_BUCKET and stack.replica:
         return stack.replica.bucket
     pictures = stack.pictures
-    of_pictures = {"PictureBucket": pictures.bucket} if pictures else {}
+    if pictures is None:
+        return stack.bucket
+    of_pictures = {"PictureBucket": pictures.bucket, "ThumbnailBucket": pictures.thumbnails}
     return of_pictures.get(target, stack.bucket)

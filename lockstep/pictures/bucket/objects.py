@@ -1,7 +1,7 @@
 """The pictures in a bucket: which object a key has now, and what its content says."""
 
 import hashlib
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -14,7 +14,7 @@ from lockstep.pictures.reading import PictureSettings, read_picture
 from shared.event import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
@@ -74,21 +74,28 @@ class BucketPictures:
         Raises:
             GivenTooMuchError: what is given does not fit into an event.
         """
-        try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=identity.etag)
-        except ClientError as error:
-            if _status(error) in _GONE:
-                return "changed"
-            raise
-        with closing(answer["Body"]) as body:
-            if identity_of(answer) != identity:
+        with self.content(key, identity) as pieces:
+            if pieces is None:
                 return "changed"
             try:
-                pieces = cast("Iterable[bytes]", body.iter_chunks(_CHUNK_BYTES))
                 picture = read_picture(pieces, self._settings)
             except NotAPictureError:
                 return "no picture"
         return image_of(picture, given).image
+
+    @contextmanager
+    def content(self, key: str, identity: ObjectIdentity) -> "Iterator[Iterable[bytes] | None]":
+        """The content of exactly this object, in pieces; None if the key has another one now."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=identity.etag)
+        except ClientError as error:
+            if _status(error) not in _GONE:
+                raise
+            yield None
+            return
+        with closing(answer["Body"]) as body:
+            pieces = cast("Iterable[bytes]", body.iter_chunks(_CHUNK_BYTES))
+            yield pieces if identity_of(answer) == identity else None
 
 
 def identity_of(answer: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef") -> ObjectIdentity:

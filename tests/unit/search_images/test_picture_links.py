@@ -163,14 +163,17 @@ def test_the_environment_says_where_the_pictures_are(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     environment = {
         "PICTURE_BUCKET": "pictures",
-        "PICTURES_URL": "http://127.0.0.1:80/pictures",
-        "THUMBNAILS_URL": "http://127.0.0.1:80/thumbs",
+        "PICTURES_ENDPOINT": "pictures.s3.us-east-1.amazonaws.com",
+        "THUMBNAILS_ENDPOINT": "http://127.0.0.1:80/thumbs",
     }
     found = links_in(environment, botocore.session.Session())
     assert found.sources == ("http://127.0.0.1:80/thumbs/",)
     link = found.thumbnail("a", CHECKSUM, 320)
     assert link is not None
     assert link.startswith(f"http://127.0.0.1:80/thumbs/a/{HEX}-320.webp?")
+    original = found.original("a", "s3://pictures/pictures/a")
+    assert original is not None
+    assert original.startswith("https://pictures.s3.us-east-1.amazonaws.com/pictures/a?")
 
 
 def test_links_without_a_region_are_a_misconfiguration(
