@@ -161,7 +161,7 @@ def audits(every: dt.timedelta | None) -> Services:
 
 
 def pictures(*, trouble: bool = False) -> Services:
-    """What makes events of the pictures in the bucket; nothing without the extra `pictures`.
+    """What makes events and thumbnails of pictures; nothing without the extra `pictures`.
 
     With `trouble`, notifications come late, several times and out of order.
     """
@@ -170,8 +170,10 @@ def pictures(*, trouble: bool = False) -> Services:
         if not has_pictures():
             return []
         words = ["--state", str(state), *(["--trouble"] if trouble else [])]
-        module = "lockstep.pictures_to_events.local"
-        return [python_service("pictures-to-events", state, [module, *words])]
+        return [
+            python_service(name.replace("_", "-"), state, [f"lockstep.{name}.local", *words])
+            for name in ("pictures_to_events", "make_thumbnails")
+        ]
 
     return services
 

@@ -10,7 +10,7 @@ import argparse
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -49,7 +49,22 @@ LATEST_SECONDS = 20.0
 class LocalPictures:
     """The bucket of a local stack, the queue of its notifications, and what settles them."""
 
-    def __init__(self, clients: Clients, queue: LocalQueue, logger: Logger) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        queue: LocalQueue,
+        logger: Logger,
+        align: Callable[[Clients], Callable[[str], str]],
+    ) -> None:
+        """Set it up.
+
+        Args:
+            clients: of the stack.
+            queue: of the notifications.
+            logger: is told what became of each key.
+            align: makes what brings a key in line; called when the first notification comes.
+        """
+        self._align = align
         self._clients = clients
         self._queue = queue
         self._logger = logger
@@ -83,11 +98,9 @@ class LocalPictures:
 
     def _prepared(self) -> NotificationWork:
         if self._work is None:
-            pictures = bucket_pictures(self._clients, PictureSettings(zone=UTC))
-            aligner = key_aligner(self._clients, pictures, picture_rows(self._clients))
             self._work = NotificationWork(
                 bucket=self._bucket,
-                align=aligner.align,
+                align=self._align(self._clients),
                 set_aside=lambda letter: self._queue.set_aside(letter, self._now()),
                 tell=self._tell,
             )
@@ -122,18 +135,30 @@ def troubled(chance: random.Random) -> Lateness:
     return lateness
 
 
-def main() -> None:
-    """Look at pictures until the process is ended."""
-    parser = argparse.ArgumentParser(prog="lockstep.pictures_to_events.local")
+def align_events(clients: Clients) -> Callable[[str], str]:
+    """What brings the event of a key in line."""
+    pictures = bucket_pictures(clients, PictureSettings(zone=UTC))
+    return key_aligner(clients, pictures, picture_rows(clients)).align
+
+
+def run(name: str, queue_file: str, align: Callable[[Clients], Callable[[str], str]]) -> None:
+    """Look at pictures until the process is ended.
+
+    Args:
+        name: the last part of the name of the module, and the service in the log.
+        queue_file: the name of the queue in the state folder.
+        align: see `LocalPictures`.
+    """
+    parser = argparse.ArgumentParser(prog=f"lockstep.{name}.local")
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--trouble", action="store_true")
     arguments = parser.parse_args()
-    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "pictures_to_events")
+    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", name)
     os.environ.setdefault(STACK_NAME, LOCAL_NAME)
     clients, logger = Clients(read_local(arguments.state)), new_logger()
     lateness = troubled(random.Random()) if arguments.trouble else at_once  # noqa: S311 - no secret
-    queue = LocalQueue(arguments.state / QUEUE, picture_stores(clients).bucket, lateness)
-    pictures = LocalPictures(clients, queue, logger)
+    queue = LocalQueue(arguments.state / queue_file, picture_stores(clients).bucket, lateness)
+    pictures = LocalPictures(clients, queue, logger, align)
     while True:
         try:
             if not pictures.step():
@@ -144,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run("pictures_to_events", QUEUE, align_events)

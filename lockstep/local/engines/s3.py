@@ -19,7 +19,7 @@ LOGGING = """\
 # The folder must be absolute: with a relative path S3Proxy lists no objects. A Lambda function has
 # temporary credentials, whose header S3Proxy refuses unless it ignores unknown headers.
 SETTINGS = """\
-s3proxy.authorization=none
+{authorization}
 s3proxy.endpoint=http://{host}:{port}
 s3proxy.ignore-unknown-headers=true
 jclouds.provider=filesystem-nio2
@@ -27,16 +27,36 @@ jclouds.filesystem.basedir={objects}
 """
 
 
-def s3(home: Path, state: Path, port: int, *, host: str = HOST) -> Service:
+_FOR_ANYONE = "s3proxy.authorization=none"
+_SIGNED = """\
+s3proxy.authorization=aws-v2-or-v4
+s3proxy.identity={credentials}
+s3proxy.credential={credentials}"""
+
+
+def s3(
+    home: Path, state: Path, port: int, *, host: str = HOST, credentials: str | None = None
+) -> Service:
     """S3Proxy, run from `home`, with the objects in `state`/s3/objects.
 
     It listens on `host`, and refuses requests for host names that are not local. This writes its
     configuration to the state folder.
+
+    Args:
+        home: the folder of the engine.
+        state: the state folder.
+        port: to listen on.
+        host: to listen on.
+        credentials: the access key, and the same text is the secret key, with which each request
+            must be signed. So a link that has expired is refused. None: any request is served.
     """
+    authorization = _FOR_ANYONE if credentials is None else _SIGNED.format(credentials=credentials)
     folder = state / "s3"
     objects = folder / "objects"
     objects.mkdir(parents=True, exist_ok=True)
-    settings = SETTINGS.format(host=host, port=port, objects=_property(str(objects)))
+    settings = SETTINGS.format(
+        authorization=authorization, host=host, port=port, objects=_property(str(objects))
+    )
     (folder / "logback.xml").write_text(LOGGING, "utf-8")
     (folder / "s3proxy.conf").write_text(settings, "ascii")
     return java_service(

@@ -41,9 +41,11 @@ def test_an_interval_that_is_none_is_told(tmp_path: Path, interval: str) -> None
 def test_pictures_are_looked_at_in_a_process_and_with_trouble_on_wish() -> None:
     assert has_pictures()
     for trouble, more in ((False, []), (True, ["--trouble"])):
-        (service,) = pictures(trouble=trouble)(Path("state"))
-        words = ["lockstep.pictures_to_events.local", "--state", "state", *more]
-        assert [*service.command[-len(words) :]] == words
+        found = pictures(trouble=trouble)(Path("state"))
+        assert [one.name for one in found] == ["pictures-to-events", "make-thumbnails"]
+        for service, module in zip(found, ("pictures_to_events", "make_thumbnails"), strict=True):
+            words = [f"lockstep.{module}.local", "--state", "state", *more]
+            assert [*service.command[-len(words) :]] == words
 
 
 def test_the_consumer_of_a_replica_runs_from_its_own_template() -> None:
