@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 QUEUE: Final = "picture-notifications.db"
-# Between two lists at least; of a large bucket, a list is a tenth of the time.
+# Between two lists: longer for a large bucket, whose list takes long, and never much longer.
 LIST_SECONDS = 1.0
-_SHARE_OF_LISTS = 10
+LONGEST_LIST_SECONDS = 10.0
 PAUSE_SECONDS = 0.1
 # Of what failed, for example while an engine starts again.
 AGAIN_SECONDS = 5.0
@@ -77,8 +77,8 @@ class LocalPictures:
         if time.monotonic() >= self._next_list:
             begun = time.monotonic()
             self._queue.note(listed(self._clients.s3, self._bucket), self._now())
-            took = time.monotonic() - begun
-            self._next_list = begun + max(LIST_SECONDS, took * _SHARE_OF_LISTS)
+            ended = time.monotonic()
+            self._next_list = ended + pause_after(ended - begun)
         return self._settle()
 
     def _settle(self) -> bool:
@@ -113,6 +113,11 @@ class LocalPictures:
 
     def _now(self) -> float:
         return self._clients.clock.now()
+
+
+def pause_after(took: float) -> float:
+    """The seconds from the end of a list to the next one, if the list took so many seconds."""
+    return min(max(LIST_SECONDS, took), LONGEST_LIST_SECONDS)
 
 
 def listed(client: "S3Client", bucket: str) -> Mapping[str, ObjectIdentity]:

@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.pictures.alignment import ObjectIdentity
 from lockstep.pictures_to_events.batch import SetAside
-from lockstep.pictures_to_events.local import LATEST_SECONDS, troubled
+from lockstep.pictures_to_events.local import LATEST_SECONDS, pause_after, troubled
 from lockstep.pictures_to_events.local_queue import BATCH_SIZE, LocalQueue
 from lockstep.pictures_to_events.notifications import QueueMessage, told_in
 
@@ -76,6 +76,11 @@ def test_a_batch_has_a_limit_and_what_is_set_aside_is_kept(queue: LocalQueue) ->
     assert len(messages) == BATCH_SIZE
     queue.set_aside(SetAside(messages[0], "counted version", "image k00 has version 3"), NOW)
     assert queue.letters() == [("counted version", "image k00 has version 3")]
+
+
+def test_a_list_that_was_slow_once_does_not_put_off_the_next_one() -> None:
+    """For example, the first one on a busy machine, whose clients are made meanwhile."""
+    assert [pause_after(took) for took in (0.0, 0.2, 4.0, 30.0)] == [1.0, 1.0, 4.0, 10.0]
 
 
 def test_on_wish_notifications_come_late_several_times_and_out_of_order(path: Path) -> None:
