@@ -29,8 +29,10 @@ def test_a_stack_has_pictures_only_if_somebody_wants_them(template: Template) ->
     added = chosen.keys() - usual.keys()
     assert {"PictureBucket", "PictureRows", "PicturesToEvents", "UploaderPolicy"} <= added
     assert not [name for name in usual if "Picture" in name]
-    # The search links to pictures; nothing else changes.
+    # The search links to pictures, and people may audit and erase them; nothing else changes.
     assert {name for name in usual if chosen[name] != usual[name]} == {
+        "AuditorPolicy",
+        "EraserPolicy",
         "SearchImages",
         "SearchImagesRole",
     }

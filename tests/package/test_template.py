@@ -244,6 +244,8 @@ def test_no_role_of_the_stack_may_acknowledge_a_loss(template: Template) -> None
     assert written, "they write quarantined records and failure documents"
     own = ("quarantine/", "aws/lambda/", "audits/")
     prefixes = tuple(f"${{QuarantineBucket.Arn}}/{one}" for one in own)
+    # Thumbnails have a bucket of their own.
+    prefixes += ("${ThumbnailBucket.Arn}/",)
     assert all(plain(resource).startswith(prefixes) for resource in written)
 
 

@@ -92,7 +92,7 @@ def test_a_picture_in_the_bucket_is_shown_by_a_link_and_an_expired_one_is_refuse
     client.put_object(Bucket=BUCKET, Key=PREFIX + NAME, Body=content)
     keep(client)
     for side in (320, 1600):
-        answer = got(links(endpoint).thumbnail(IMAGE_ID, checksum(content), side))  # type: ignore[arg-type]  # both sides
+        answer = got(links(endpoint).thumbnail(IMAGE_ID, checksum(content), side))
         assert (answer.status, answer.headers["content-type"]) == (200, "image/webp")
         assert Pixels.open(io.BytesIO(answer.data)).size == (8, 6)
     for wrong in (links(endpoint, ago=LINK_SECONDS + 1), links(endpoint, secret="another")):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from doors.log import new_logger
-from lockstep.pictures_to_events.local import AGAIN_SECONDS, LocalPictures
+from lockstep.pictures_to_events.local import AGAIN_SECONDS, LocalPictures, align_events
 from lockstep.pictures_to_events.local_queue import LocalQueue
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, PictureStores, Stack
@@ -41,7 +41,7 @@ def queue(place: Place, tmp_path: Path) -> Iterator[LocalQueue]:
 
 def started(stack: Stack, queue: LocalQueue) -> LocalPictures:
     """A process that has just started: it lists the bucket at its first step."""
-    return LocalPictures(Clients(stack), queue, new_logger("pictures_to_events"))
+    return LocalPictures(Clients(stack), queue, new_logger("pictures_to_events"), align_events)
 
 
 def test_each_change_is_an_event_also_of_what_happened_while_nothing_ran(
