@@ -55,7 +55,7 @@ COMMANDS = {
     ),
     "pictures": (
         "pictures:pictures_group",
-        "Compare the picture bucket with the table; put what is missing.",
+        "Compare pictures with the table, and put what is missing.",
     ),
     "plan": ("plan:plan_command", "Say what a stack needs and costs, before it is deployed."),
     "simulate": ("simulate:simulate_command", "Test the rules on random histories with faults."),

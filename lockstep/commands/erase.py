@@ -126,7 +126,7 @@ def erase_command(
     receipt: Path | None,
     as_json: bool,
 ) -> None:
-    """Erase images: remove all content of them, everywhere.
+    """Remove all content of images, everywhere.
 
     It removes the picture and its thumbnails with all versions, the item, the document, and what
     the bucket of the quarantine keeps. A tombstone stays in both stores, so that nothing comes

@@ -33,7 +33,7 @@ _WORDS = {
 
 @click.group("pictures")
 def pictures_group() -> None:
-    """Compare the picture bucket with the table, and put what is missing."""
+    """Compare pictures with the table, and put what is missing."""
 
 
 @pictures_group.command(

@@ -19,6 +19,7 @@ EXTRAS = {
     "samtranslator": "local",
     "tablestore": "tablestore",
     "truststore": "local",
+    "tzdata": "pictures",
     "yaml": "local",
 }
 

@@ -16,6 +16,7 @@ import shared
 from functions.search_images.invalid import InvalidParametersError, ParameterProblem
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.tablestore.errors import TableStoreError
+from lockstep.pictures.upload.folder_upload import _RefusedError
 from lockstep.producing.producer import GaveUpError, PutError, PutReport, StreamRefusedError
 from lockstep.simulation.fakes.network import AnswerError, CutOffError
 from lockstep.simulation.fakes.s3 import _NoSuchKeyError
@@ -46,6 +47,7 @@ ARGUMENTS: dict[type[BaseException], tuple[Any, ...]] = {
     StreamRefusedError: NOT_PUT,
     TableStoreError: ("OTSServerBusy", "Server is busy."),
     ViolationError: ("I4", "image T1 went back"),
+    _RefusedError: ("other_content", "another picture is there"),
     _NoSuchKeyError: ({"Error": {"Code": "NoSuchKey", "Message": "no such key"}}, "GetObject"),
 }
 KEYWORDS: dict[type[BaseException], dict[str, str]] = {

@@ -160,7 +160,7 @@ class FolderUpload:
         try:
             return self._sent_picture(file, key, read)
         except _RefusedError as refused:
-            return _refused(file, refused.reason, str(refused))
+            return _refused(file, refused.reason, refused.detail)
         except GivenTooMuchError as error:
             return _refused(file, "too_much", str(error))
         except CountedVersionError as error:
@@ -248,8 +248,9 @@ class FolderUpload:
 
 class _RefusedError(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
+        super().__init__(reason, detail)
         self.reason: Reason = reason
+        self.detail = detail
 
 
 def _refused(file: FileToSend, reason: Reason, detail: str) -> RefusedFile:
