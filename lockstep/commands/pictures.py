@@ -68,7 +68,7 @@ def audit_command(
     applies: bool,
     as_json: bool,
 ) -> None:
-    """Compare each picture with its image in the table, and each image with its picture.
+    """Compare pictures with images in both directions.
 
     A repair puts the events of pictures that are new, replaced or gone. It never overrules an event
     that somebody else put.
