@@ -9,13 +9,15 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from doors import requests_stub
+
 
 def import_opensearch_py() -> None:
     """Import opensearch-py, if nobody did. Other libraries may import aiohttp and requests."""
     if "opensearchpy" in sys.modules:
         return
     absent: dict[str, ModuleType | None] = {"aiohttp": None, "yarl": None}
-    absent["requests"] = import_module("doors.requests_stub")
+    absent["requests"] = requests_stub
     ours = {name: module for name, module in absent.items() if name not in sys.modules}
     modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]  # None: it cannot be imported
     modules.update(ours)

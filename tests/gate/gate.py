@@ -213,10 +213,13 @@ def _handler(service: str, engine: str | None, gate: Gate) -> type[BaseHTTPReque
 
         def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
             self.send_response(status)
+            length = str(len(body))
             for name, value in headers.items():
                 if name.lower() not in _HOP_BY_HOP:
                     self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
+                elif self.command == "HEAD" and name.lower() == "content-length":
+                    length = value  # that of the body that is not sent
+            self.send_header("content-length", length)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)

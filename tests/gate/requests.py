@@ -248,6 +248,8 @@ def _s3(asked: Asked, key: str | None) -> Iterator[Call]:
     elif asked.method == "GET":
         prefix = query.get("prefix", [""])[0]
         yield Call("s3:ListBucket", arn, (("s3:prefix", prefix),))
+    elif asked.method == "HEAD":
+        yield Call("s3:ListBucket", arn)
     else:
         raise NotImplementedError(f"{asked.method} {asked.path}")
 

@@ -240,7 +240,10 @@ FUNCTIONS = {
         partial(_consume, index.handle, lambda: index.index().check()),
         OF_A_CONSUMER,
     ),
-    "SearchImages": Function("SearchImagesRole", _search, LOGS | TRACES),
+    # With pictures, it may also read what the links lead to: tests/package/test_thumbnails.py.
+    "SearchImages": Function(
+        "SearchImagesRole", _search, LOGS | TRACES, parameters={"Pictures": "no"}
+    ),
     "IndexOnDeployment": Function("IndexOnDeploymentRole", _deploy, LOGS | TRACES),
     "StackWatcher": Function(
         "StackWatcherRole", _watch, LOGS | TRACES, parameters={"AlarmEmail": "a@example.com"}
@@ -354,14 +357,14 @@ def test_the_search_uses_nothing_that_the_key_of_stream_and_quarantine_encrypts(
     template: Mapping[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So its role has no right to use `KmsKeyArn`.
+    """So its role has no right to use `KmsKeyArn`, without links to pictures.
 
     The key of the table comes with `TableKeyPolicy`. OpenSearch Service and CloudWatch Logs use
     theirs by themselves.
     """
     search_images, gated = FUNCTIONS["SearchImages"], new_gated()
     Hand(gated.stage).write_both(a_change("T0", 1, "first"))
-    policies = rendered(template, gated.stage.stack, KmsKeyArn=KEY)
+    policies = rendered(template, gated.stage.stack, KmsKeyArn=KEY, Pictures="no")
     documents = policies.of_role(search_images.role)
     assert _wrong(search_images, documents, gated, monkeypatch) is None
     assert {call.action.partition(":")[0] for call in gated.gate.asked} == {"dynamodb", "es"}

@@ -118,6 +118,13 @@ class Recorder:
         was_created = any("CREATE_COMPLETE" in one for one in self._events.get(stack, ()))
         return "UPDATE_COMPLETE" if was_created else "CREATE_COMPLETE"
 
+    def note(self, key: str, query: str, body: bytes) -> None:
+        """Note an object that is put; with a query, it is a part of one."""
+        if not query:
+            self.uploaded.append(key)
+        if key.endswith(".template"):
+            self.template = body.decode()
+
     def _after(self, stack: str, form: Mapping[str, str]) -> dict[str, str]:
         """The value of each parameter: as the request says, the previous one, or the default."""
         declared = yaml_parse(self.template)["Parameters"]
@@ -157,6 +164,14 @@ def recording[R: Recorder](recorder: R) -> Iterator[tuple[R, str]]:
         server.server_close()
 
 
+def multipart(recorder: Recorder, key: str, query: str) -> bytes:
+    """The answer to the start or the end of an upload in parts: SAM CLI's way above 8 MB."""
+    if query == "uploads":
+        return b"<I><UploadId>one</UploadId></I>"
+    recorder.uploaded.append(key)
+    return b"<C><ETag>one</ETag></C>"
+
+
 def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -167,15 +182,18 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
                 answer = recorder.answer_json(operation.rpartition(".")[2], json.loads(body))
                 self._send(200, json.dumps(answer).encode())
                 return
+            address = urlsplit(self.path)
+            if address.query:
+                self._send(200, multipart(recorder, address.path, address.query))
+                return
             form = parse_qs(body.decode(), keep_blank_values=True)
             status, answer = recorder.answer({name: values[0] for name, values in form.items()})
             self._send(status, answer.encode())
 
         def do_PUT(self) -> None:
             body = self._body()
-            recorder.uploaded.append(urlsplit(self.path).path)
-            if urlsplit(self.path).path.endswith(".template"):
-                recorder.template = body.decode()
+            address = urlsplit(self.path)
+            recorder.note(address.path, address.query, body)
             self._send(200, b"")
 
         def do_HEAD(self) -> None:
@@ -193,6 +211,7 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
             self.send_header("content-type", "text/xml")
+            self.send_header("etag", '"one"')
             self.end_headers()
             self.wfile.write(body)
 

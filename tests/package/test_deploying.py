@@ -73,6 +73,7 @@ NOT_PLAYED = {
     "lockstep rebuild --apply": "it waits for metrics for minutes: tests/gate runs it",
     "lockstep smoke": "tests/flow/test_local_stack.py and tests/gate run it",
     "lockstep smoke --token-file": "it needs a stack that takes tokens",
+    "lockstep status --hot": "it reads CloudWatch Logs: tests/gate runs it",
     "lockstep status --wait": "it waits for metrics for minutes: tests/gate runs it",
     "python benchmarks.tombstones": "a benchmark, which measures for minutes",
     "sam deploy --guided": "the guide says what it would write; it asks for each parameter",

@@ -68,6 +68,7 @@ SERVICES = {
     "OpenSearchService": "es",
     "S3": "s3",
     "SNS": "sns",
+    "SQS": "sqs",
 }
 
 

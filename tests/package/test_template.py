@@ -854,7 +854,7 @@ def test_lockstep_finds_everything_in_the_outputs(template: Template) -> None:
     read = (found.horizon_days, found.index_from, found.opensearch_signing)
     assert read == (121, "DynamoDBStreams", "yes")
     assert found.index_settings == IndexSettings(5, "auto", "1s")
-    policies = ["Producer", "Reader", "Auditor", "Operator", "Restore", "Uploader"]
+    policies = ["Producer", "Reader", "Auditor", "Operator", "Eraser", "Restore", "Uploader"]
     policies += ["ImageReader", "TableKey"]
     for_people = {
         "BackupVaultName",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from lockstep.console.errors import UserError
 from lockstep.pictures.alignment import (
     Alignment,
     LookAtObject,
@@ -27,9 +28,16 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_kinesis import KinesisClient
 
+# Each start after the first one is due to somebody else who writes the object or the row.
+MOST_STARTS = 100
+
 
 class ForeignKeyError(ValueError):
     """The key is not below the prefix of the pictures."""
+
+
+class KeepsChangingError(UserError):
+    """The object or the row of a key changed each time while it was read."""
 
 
 class GivenByUpload(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -144,15 +152,22 @@ class KeyAligner:
             ForeignKeyError: the key is not below the prefix.
             CountedVersionError: the source of this image counts its versions.
             CutAnswerError: an answer was cut off.
+            KeepsChangingError: it did not come to an end; nothing is lost.
         """
         rest = key_after(self._prefix, key)
         if rest is None:
             raise ForeignKeyError(f"{key} is not below {self._prefix}")
         image_id = id_of_key(rest)
         digest = None if given is None else given.digest
+        starts = 0
         routine = align(image_id, self._now(), digest, is_shown=is_shown)
         wanted = next(routine)
         while True:
+            starts += isinstance(wanted, ReadRow)
+            if starts > MOST_STARTS:
+                raise KeepsChangingError(
+                    f"{key} changed each of {MOST_STARTS} times while it was read: try again later"
+                )
             try:
                 wanted = routine.send(self._answer(wanted, key, image_id, given))
             except StopIteration as end:

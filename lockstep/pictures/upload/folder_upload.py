@@ -19,6 +19,7 @@ from lockstep.pictures.alignment import CountedVersionError, ObjectIdentity, Pic
 from lockstep.pictures.bucket.aligner import (
     GivenByUpload,
     ImageVersions,
+    KeepsChangingError,
     KeyAligner,
     given_fields,
 )
@@ -165,7 +166,7 @@ class FolderUpload:
             return _refused(file, "too_much", str(error))
         except CountedVersionError as error:
             return _refused(file, "counted_version", str(error))
-        except ChangedWhileReadError as error:
+        except (ChangedWhileReadError, KeepsChangingError) as error:
             return _refused(file, "changed", str(error))
         except (FileNotFoundError, PermissionError) as error:
             return _refused(file, "unreadable", f"cannot be read: {error.strerror}")

@@ -9,7 +9,12 @@ from botocore.exceptions import ClientError
 from msgspec import UNSET
 
 from lockstep.pictures.alignment import CountedVersionError
-from lockstep.pictures.bucket.aligner import ForeignKeyError, GivenByUpload
+from lockstep.pictures.bucket.aligner import (
+    MOST_STARTS,
+    ForeignKeyError,
+    GivenByUpload,
+    KeepsChangingError,
+)
 from shared.event import Event, Image
 from shared.horizon import HORIZON
 from shared.picture_ids import PREFIX
@@ -80,6 +85,30 @@ def test_what_is_overwritten_while_it_is_read_is_not_put(place: Place) -> None:
     place.s3 = _Hooked(s3, "get_object", lambda: place.upload("a.jpg", picture("blue", "Second")))
     assert place.aligner().align(KEY) == "put"
     assert [_image(event).name for event in place.events()] == ["Second"]
+
+
+class _Restless:
+    """A client that tells of another object at each look."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.looks = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def head_object(self, **asked: Any) -> Any:
+        self.looks += 1
+        return {**self._client.head_object(**asked), "ETag": f'"{self.looks}"'}
+
+
+def test_a_key_that_keeps_changing_does_not_keep_the_routine_for_ever(place: Place) -> None:
+    place.upload("a.jpg", picture())
+    restless = place.s3 = _Restless(place.s3)
+    with pytest.raises(KeepsChangingError, match="try again later"):
+        place.aligner().align(KEY)
+    assert restless.looks == MOST_STARTS
+    assert place.events() == []
 
 
 def test_what_is_deleted_while_it_is_read_is_no_event(place: Place) -> None:
