@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from lockstep.console.errors import UserError
 from lockstep.pictures.alignment import CountedVersionError
-from lockstep.pictures.bucket.aligner import ForeignKeyError, KeepsChangingError
+from lockstep.pictures.bucket.aligner import ForeignKeyError, RestlessKeyError
 from lockstep.pictures.bucket.answers import CutAnswerError
 from lockstep.pictures_to_events.notifications import (
     NotANotificationError,
@@ -151,7 +151,7 @@ class NotificationWork:
             return True
         except CountedVersionError as error:
             return self._is_set_aside(key, group, "counted version", str(error))
-        except (CutAnswerError, KeepsChangingError) as error:
+        except (CutAnswerError, RestlessKeyError) as error:
             self._tell(Looked(key, len(group), "failed", str(error)))
             return False
         except UserError as error:

@@ -36,7 +36,7 @@ class ForeignKeyError(ValueError):
     """The key is not below the prefix of the pictures."""
 
 
-class KeepsChangingError(UserError):
+class RestlessKeyError(UserError):
     """The object or the row of a key changed each time while it was read."""
 
 
@@ -152,7 +152,7 @@ class KeyAligner:
             ForeignKeyError: the key is not below the prefix.
             CountedVersionError: the source of this image counts its versions.
             CutAnswerError: an answer was cut off.
-            KeepsChangingError: it did not come to an end; nothing is lost.
+            RestlessKeyError: it did not come to an end; nothing is lost.
         """
         rest = key_after(self._prefix, key)
         if rest is None:
@@ -165,7 +165,7 @@ class KeyAligner:
         while True:
             starts += isinstance(wanted, ReadRow)
             if starts > MOST_STARTS:
-                raise KeepsChangingError(
+                raise RestlessKeyError(
                     f"{key} changed each of {MOST_STARTS} times while it was read: try again later"
                 )
             try:

@@ -19,8 +19,8 @@ from lockstep.pictures.alignment import CountedVersionError, ObjectIdentity, Pic
 from lockstep.pictures.bucket.aligner import (
     GivenByUpload,
     ImageVersions,
-    KeepsChangingError,
     KeyAligner,
+    RestlessKeyError,
     given_fields,
 )
 from lockstep.pictures.bucket.objects import BucketPictures
@@ -166,7 +166,7 @@ class FolderUpload:
             return _refused(file, "too_much", str(error))
         except CountedVersionError as error:
             return _refused(file, "counted_version", str(error))
-        except (ChangedWhileReadError, KeepsChangingError) as error:
+        except (ChangedWhileReadError, RestlessKeyError) as error:
             return _refused(file, "changed", str(error))
         except (FileNotFoundError, PermissionError) as error:
             return _refused(file, "unreadable", f"cannot be read: {error.strerror}")

@@ -13,7 +13,7 @@ from lockstep.pictures.bucket.aligner import (
     MOST_STARTS,
     ForeignKeyError,
     GivenByUpload,
-    KeepsChangingError,
+    RestlessKeyError,
 )
 from shared.event import Event, Image
 from shared.horizon import HORIZON
@@ -105,7 +105,7 @@ class _Restless:
 def test_a_key_that_keeps_changing_does_not_keep_the_routine_for_ever(place: Place) -> None:
     place.upload("a.jpg", picture())
     restless = place.s3 = _Restless(place.s3)
-    with pytest.raises(KeepsChangingError, match="try again later"):
+    with pytest.raises(RestlessKeyError, match="try again later"):
         place.aligner().align(KEY)
     assert restless.looks == MOST_STARTS
     assert place.events() == []
