@@ -266,6 +266,7 @@ def _to_erase(gated: GatedStack) -> None:
     """Content of an image in each place that keeps some; the consumers read meanwhile."""
     _kept_index(gated)
     plant(gated.stage, "E1")
+    Hand(gated.stage).write_both(a_change("E2", stamp(DAY), "without a picture"))
     pictures, s3 = gated.stage.stack.pictures, gated.stage.clients.s3
     assert pictures is not None
     s3.put_object(Bucket=pictures.bucket, Key="pictures/E1", Body=picture())
@@ -370,11 +371,11 @@ def _delete(gated: GatedStack) -> str | None:
 
 
 def _erase(gated: GatedStack) -> str | None:
-    """All content of an image in each place: all must be gone then."""
+    """All content of an image in each place, and an image without a picture: all must be gone."""
     receipt = gated.folder / f"{uuid.uuid4().hex}.json"
-    words = ("erase", "E1", "--apply", "--wait", 60, "--receipt", receipt)
-    found = printed(gated, *words)["images"][0]
-    return None if found["result"] == "erased" else str(found)
+    words = ("erase", "E1", "E2", "--apply", "--wait", 60, "--receipt", receipt)
+    found = printed(gated, *words)["images"]
+    return None if [one["result"] for one in found] == ["erased", "erased"] else str(found)
 
 
 def _verify(gated: GatedStack) -> str | None:
