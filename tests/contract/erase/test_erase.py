@@ -148,7 +148,7 @@ def test_images_are_chosen_by_an_attribute_with_exactly_this_value(planted: Plan
     put(planted.stage, event("i-4", old, image=near))
     # The table lacks one of them.
     Hand(planted.stage).delete_item(a_change("i-2", old, None))
-    refused = planted.run("erase", "--where", f"person={MARKER}")
+    refused = planted.run("erase", "--where", f"person={MARKER}", "--wait", 1)
     assert refused.exit_code == 2
     assert "of image i-2 is on the stream and not in the table yet" in refused.stderr
     planted.stage.answer("replay", "--since", "1h", "--rate", "10000", "--apply")
