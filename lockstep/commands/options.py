@@ -3,7 +3,7 @@
 import datetime as dt
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +183,22 @@ def since_option[F: Callable[..., Any]](words: str) -> Callable[[F], F]:
         words: the help.
     """
     return click.option("--since", metavar="TIME", callback=past, help=words)
+
+
+def named_values(
+    _: click.Context, option: click.Parameter, given: Sequence[str]
+) -> Mapping[str, str]:
+    """The values that an option gives as in its metavar, such as NAME=VALUE, by their names.
+
+    Raises:
+        BadParameter: one has no "=", or two have one name.
+    """
+    values: dict[str, str] = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{one!r}: write {option.metavar}")
+        if name in values:
+            raise click.BadParameter(f"{name} is given twice")
+        values[name] = value
+    return values

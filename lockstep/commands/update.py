@@ -1,7 +1,7 @@
 """`lockstep update`: change fields, tags and attributes of one image, through the stream."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,10 @@ import click
 
 from lockstep.commands.changes import change_options, exit_code, show_changed, waiting
 from lockstep.commands.chosen_stack import connected
-from lockstep.commands.options import examples, image_id_argument
+from lockstep.commands.options import examples, image_id_argument, named_values
 from lockstep.console.terminal import print_json
 from lockstep.images.edits import Edit
 from lockstep.stack.use_cases.changes import update
-
-
-def _values(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Mapping[str, str]:
-    values: dict[str, str] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{one!r}: write FIELD=VALUE")
-        if name in values:
-            raise click.BadParameter(f"{name} is given twice")
-        values[name] = value
-    return values
 
 
 def _edits(command: Callable[..., None]) -> Callable[..., None]:
@@ -62,7 +50,7 @@ def _edits(command: Callable[..., None]) -> Callable[..., None]:
     "values",
     multiple=True,
     metavar="FIELD=VALUE",
-    callback=_values,
+    callback=named_values,
     help="Set a field, or an attribute: attributes.NAME=VALUE.",
 )
 @click.option("--unset", multiple=True, metavar="FIELD", help="Remove a field, or attributes.NAME.")

@@ -21,7 +21,7 @@ from rich.progress import (
 
 from lockstep.commands.chosen_stack import connected, written_stack_options
 from lockstep.commands.endings import NO
-from lockstep.commands.options import examples, json_option
+from lockstep.commands.options import examples, json_option, named_values
 from lockstep.commands.refusals import Refusals
 from lockstep.console.extras import check_installed
 from lockstep.console.terminal import answers, notes, print_json
@@ -79,18 +79,6 @@ class UploadedFiles(msgspec.Struct, frozen=True):
     error: str | None
 
 
-def _attributes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Mapping[str, str]:
-    values: dict[str, str] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{one!r}: write NAME=VALUE")
-        if name in values:
-            raise click.BadParameter(f"{name} is given twice")
-        values[name] = value
-    return values
-
-
 @click.command(
     "upload",
     epilog=examples(
@@ -128,7 +116,7 @@ def _attributes(_: click.Context, __: click.Parameter, given: Sequence[str]) -> 
     "attributes",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_attributes,
+    callback=named_values,
     help="Give all images this attribute.",
 )
 @click.option("--gps", is_flag=True, help="Also read where pictures were taken.")
