@@ -3,19 +3,7 @@
 from typing import Final, Literal
 
 from lockstep.console.errors import UserError
-from shared.picture_ids import PREFIX, id_of_key, key_after
-
-__all__ = [
-    "MAX_KEY_BYTES",
-    "PREFIX",
-    "ClaimedIds",
-    "IdRule",
-    "KeyRefusedError",
-    "SameIdError",
-    "id_of_key",
-    "key_after",
-    "key_by",
-]
+from shared.picture_ids import PREFIX
 
 # Of the key after the prefix, in bytes of UTF-8: Amazon S3 allows 1,024 for a whole key.
 MAX_KEY_BYTES: Final = 1024 - len(PREFIX)

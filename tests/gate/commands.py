@@ -13,12 +13,12 @@ from lockstep.audit.audit import Audit
 from lockstep.audit.pieces.ending import PiecesReport
 from lockstep.audit.pieces.state import REPORTS, STATE, AuditState
 from lockstep.pictures.bucket.transfer import PART_BYTES
-from lockstep.pictures.ids import PREFIX
 from lockstep.pictures.reading import PictureSettings
 from lockstep.stack.use_cases.pictures import bucket_pictures, key_aligner, picture_rows
 from lockstep.stack.use_cases.search import search, search_request
 from lockstep.web.addresses import HOST
 from shared.item import item_from
+from shared.picture_ids import PREFIX
 from tests.builders import image, image_event, restored_table
 from tests.contract.erase.planting import align, plant
 from tests.contract.pictures.conftest import picture

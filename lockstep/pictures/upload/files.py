@@ -6,16 +6,9 @@ from pathlib import Path
 import msgspec
 
 from lockstep.pictures.folder import FileFilter, FoundFile, LeftOut, files_of
-from lockstep.pictures.ids import (
-    PREFIX,
-    ClaimedIds,
-    IdRule,
-    KeyRefusedError,
-    SameIdError,
-    id_of_key,
-    key_by,
-)
+from lockstep.pictures.ids import ClaimedIds, IdRule, KeyRefusedError, SameIdError, key_by
 from lockstep.pictures.upload.outcomes import RefusedFile
+from shared.picture_ids import PREFIX, id_of_key
 
 
 class FileToSend(msgspec.Struct, frozen=True):

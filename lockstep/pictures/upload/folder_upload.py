@@ -26,7 +26,7 @@ from lockstep.pictures.bucket.aligner import (
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.bucket.rows import PictureRows
 from lockstep.pictures.bucket.transfer import ChangedWhileReadError, StoredFile, Transfer
-from lockstep.pictures.ids import PREFIX, ClaimedIds, SameIdError, id_of_key, key_by
+from lockstep.pictures.ids import ClaimedIds, SameIdError, key_by
 from lockstep.pictures.image import GivenTooMuchError, image_of
 from lockstep.pictures.reading import PictureSettings
 from lockstep.pictures.upload.files import FileToSend
@@ -35,6 +35,7 @@ from lockstep.pictures.upload.readers import Readers
 from lockstep.pictures.upload.reading_child import NoPicture, ReadAnswer, ReadPicture, UnreadFile
 from lockstep.pictures.upload.uploaded import UploadedPictures
 from lockstep.pictures.upload.wish import DEFAULT_ZONE, UploadWish
+from shared.picture_ids import PREFIX, id_of_key
 from shared.stamps import is_stamp
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from PIL import Image as Pixels
 from lockstep.pictures.bucket.rows import PictureRows, salt_of
 from lockstep.pictures.bucket.transfer import PART_BYTES
 from lockstep.pictures.folder import FileFilter
-from lockstep.pictures.ids import PREFIX
 from lockstep.pictures.upload.files import FileToSend, files_to_send
 from lockstep.pictures.upload.outcomes import SentPicture
 from lockstep.pictures.upload.wish import UploadWish
@@ -22,6 +21,7 @@ from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, PictureStores, Stack, write_local
 from lockstep.stack.use_cases.upload import upload
 from shared.event import Event, Image
+from shared.picture_ids import PREFIX
 from tests.contract.pictures.conftest import Place, picture
 from tests.hostile_pictures.measured import CASES
 from tests.unit.operator.command import assert_one_line, lockstep

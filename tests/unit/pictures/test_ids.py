@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from lockstep.pictures.ids import (
     MAX_KEY_BYTES,
-    PREFIX,
     ClaimedIds,
     IdRule,
     KeyRefusedError,
@@ -16,7 +15,7 @@ from lockstep.pictures.ids import (
     key_by,
 )
 from shared.event import IMAGE_ID_PATTERN
-from shared.picture_ids import id_of_key, key_after
+from shared.picture_ids import PREFIX, id_of_key, key_after
 
 DIGEST = "0123456789abcdef" * 4
 # Any text, and texts that look like ids or like derived ids.

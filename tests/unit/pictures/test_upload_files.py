@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from lockstep.pictures.folder import FileFilter, FolderError
-from lockstep.pictures.ids import IdRule, id_of_key
+from lockstep.pictures.ids import IdRule
 from lockstep.pictures.upload.files import FileToSend, files_to_send
 from lockstep.pictures.upload.outcomes import RefusedFile
+from shared.picture_ids import id_of_key
 
 
 def _files(folder: Path, rule: IdRule) -> list[FileToSend | RefusedFile]:
