@@ -2,13 +2,12 @@
 
 import datetime as dt
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
 from lockstep.console.terminal import answers, cut, notes, print_table
-from lockstep.console.text import printable, told_apart
+from lockstep.console.text import printable
 from lockstep.console.times import moment, printed
 from lockstep.quarantine.cases import Action, Case, FoundCases, Waits, action_of
 from lockstep.quarantine.failure_documents import Gone
@@ -18,11 +17,8 @@ from shared.quarantine import QuarantineReason
 
 # Nobody reads more rows than this; `--json` has all.
 ROWS = 50
-# Characters of a payload that is not an event, and of a field in a comparison.
+# Characters of a payload that is not an event.
 SHOWN = 2_000
-SHOWN_OF_A_FIELD = 200
-# Names of fields up to this length stay whole on a terminal of 80 columns.
-_WHOLE_NAME = 30
 
 
 class ListedCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,31 +167,6 @@ def show_case(case: Case, readable: int | None) -> None:
     print_table(["", ""], [[label, printable(value)] for label, value in said.items()])
 
 
-def show_side_by_side(
-    fields: Mapping[str, Mapping[str, Any]], marked: Collection[str] | None = None
-) -> None:
-    """Print several contents, field by field.
-
-    Args:
-        fields: the fields of each content, by its name.
-        marked: the fields that get a star; None: those that differ.
-    """
-    names = dict.fromkeys(field for one in fields.values() for field in one)
-    rows = []
-    for field in names:
-        values = told_apart([_text(one.get(field)) for one in fields.values()])
-        differs = len(set(values)) > 1 if marked is None else field in marked
-        rows.append(
-            [
-                "*" if differs else "",
-                printable(field),
-                *(cut(one, SHOWN_OF_A_FIELD) for one in values),
-            ]
-        )
-    short = all(len(printable(field)) <= _WHOLE_NAME for field in names)
-    print_table(["", "field", *fields], rows, whole=["field"] if short else [])
-
-
 def _version(known: int | None, readable: int | None) -> str:
     if known is not None:
         return str(known)
@@ -206,9 +177,3 @@ def age(seconds: float) -> str:
     """An age in hours or days: what counts is how near it is to the quarantine age."""
     hours = max(0, int(seconds / 3600))
     return f"{hours // 24} d" if hours >= 24 else f"{hours} h"  # noqa: PLR2004 - hours a day
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from lockstep.commands.cases import show_side_by_side
 from lockstep.commands.chosen_stack import changed_stack_options
 from lockstep.commands.endings import INTERRUPTED, NO, NOT_KNOWN
 from lockstep.commands.options import NumberRange, json_option
+from lockstep.commands.side_by_side import show_side_by_side
 from lockstep.console.terminal import answers, notes
 from lockstep.console.text import printable
 from lockstep.images.events import ShownEvent

@@ -9,10 +9,11 @@ import click
 import msgspec
 
 from lockstep.audit.compare import DifferenceKind
-from lockstep.commands.cases import ListedCase, listed_case, show_cases, show_side_by_side
+from lockstep.commands.cases import ListedCase, listed_case, show_cases
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.endings import NO, NOT_KNOWN
 from lockstep.commands.options import examples, image_id_argument, json_option
+from lockstep.commands.side_by_side import show_side_by_side
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
 from lockstep.images.held import HeldImage, fields_of

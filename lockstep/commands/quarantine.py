@@ -18,7 +18,6 @@ from lockstep.commands.cases import (
     show_case,
     show_cases,
     show_rest,
-    show_side_by_side,
 )
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.discard import discard_command
@@ -31,6 +30,7 @@ from lockstep.commands.quarantine_options import (
     pointers_option,
     wanted_options,
 )
+from lockstep.commands.side_by_side import show_side_by_side
 from lockstep.console.terminal import answers, cut, notes, print_json, print_table, safe_json
 from lockstep.console.text import counted, printable
 from lockstep.console.times import moment

@@ -16,7 +16,7 @@ from rich.text import Text
 from functions.search_images.highlight import EMPHASIS
 from functions.search_images.visible import shown
 from lockstep.console.text import CONTROLS, printable
-from lockstep.console.wrapping import WrappingConsole
+from lockstep.console.wrapping import TableCell, WrappingConsole
 
 # The version of what `--json` prints, of all commands together (docs/guides/json.md). A new field
 # does not change it; another name, type or meaning does.
@@ -77,8 +77,15 @@ def _escaped(char: str) -> str:
     return f"\\u{ord(char):04x}"
 
 
+def _cell(text: str | Text) -> TableCell:
+    return TableCell(Text(text) if isinstance(text, str) else text)
+
+
 def print_table(
-    columns: Iterable[str], rows: Iterable[Iterable[str | Text]], *, whole: Collection[str] = ()
+    columns: Iterable[str],
+    rows: Iterable[Iterable[str | Text | TableCell]],
+    *,
+    whole: Collection[str] = (),
 ) -> None:
     """Print a table, without blanks at the ends of its lines.
 
@@ -92,10 +99,9 @@ def print_table(
     table = Table(box=None, pad_edge=False, header_style="dim", show_header=any(headings))
     for column in headings:
         justify: Literal["left", "right"] = "right" if column.startswith(" ") else "left"
-        # Fold a long word: by default, rich would cut it, and so all text without blanks.
-        table.add_column(column.strip(), justify=justify, overflow="fold", no_wrap=column in whole)
+        table.add_column(column.strip(), justify=justify, no_wrap=column in whole)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(one if isinstance(one, TableCell) else _cell(one) for one in row))
     options = answers.options
     if not answers.is_terminal:
         # What is piped keeps every word whole: a program, or a person, copies an ID from it.

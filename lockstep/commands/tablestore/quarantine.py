@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from lockstep.commands.cases import SHOWN, show_side_by_side
+from lockstep.commands.cases import SHOWN
 from lockstep.commands.chosen_stack import stack_options
 from lockstep.commands.options import examples, json_option
 from lockstep.commands.quarantine_options import (
@@ -16,6 +16,7 @@ from lockstep.commands.quarantine_options import (
     reason_option,
     since_quarantined_option,
 )
+from lockstep.commands.side_by_side import show_side_by_side
 from lockstep.commands.tablestore.keys import (
     REASONS,
     ListedKey,

@@ -1,6 +1,7 @@
 """What `update` and `delete` print, and how they end."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -138,22 +139,38 @@ def test_a_change_that_is_lost_is_a_code_of_1_and_an_unknown_one_of_2(
     assert exit_code([ChangedImage("i", one, "") for one in results]) == code
 
 
-def test_a_name_of_a_field_stays_whole_on_a_narrow_terminal() -> None:
-    content = {"attributes.classification": "x " * 60, "digest": "0" * 64}
+def side_by_side(contents: object, columns: int | None) -> list[str]:
+    """The lines on a terminal of so many columns; None: in a pipe."""
     program = (
-        "from lockstep.commands.cases import show_side_by_side; "
-        f"show_side_by_side({ {'table': content, 'index': content}!r})"
+        "from lockstep.commands.side_by_side import show_side_by_side; "
+        f"show_side_by_side({contents!r})"
     )
-    of_a_terminal = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "80"}
+    terminal = {} if columns is None else {"FORCE_COLOR": "1", "COLUMNS": str(columns)}
     shown = subprocess.run(
         [sys.executable, "-c", program],
-        env=of_a_terminal,
+        env={**os.environ, **terminal},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "attributes.classification  x x" in shown.stdout
-    assert max(map(len, shown.stdout.splitlines()[1:])) <= 80
+    return shown.stdout.splitlines()[1:]
+
+
+def test_a_name_of_a_field_stays_whole_on_a_narrow_terminal() -> None:
+    content = {"attributes.classification": "x " * 60, "digest": "0" * 64}
+    lines = side_by_side({"table": content, "index": content}, 80)
+    assert lines[0].lstrip().startswith("attributes.classification  x x")
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_digest_takes_one_line_on_a_terminal_and_is_whole_in_a_pipe() -> None:
+    ours, theirs = "ab" + "0" * 62, "0" * 62 + "ef"
+    contents = {"table": {"digest": ours}, "index": {"digest": theirs}}
+    (narrow,) = side_by_side(contents, 80)
+    assert len(narrow) <= 80
+    assert [re.sub("0+", "0", word) for word in narrow.split()] == ["*", "digest", "ab0…0", "0…0ef"]
+    assert [one.split() for one in side_by_side(contents, 160)] == [["*", "digest", ours, theirs]]
+    assert [one.split() for one in side_by_side(contents, None)] == [["*", "digest", ours, theirs]]
 
 
 def test_a_dry_run_counts_what_would_be_deleted() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from lockstep.console.wrapping import WrappingConsole, wrapped
+from lockstep.console.wrapping import ShortenedCell, TableCell, WrappingConsole, wrapped
 
 URI = "s3://bucket/prefix/AWSDynamoDB/01795248000123-45c1a9f8"
 
@@ -36,6 +36,34 @@ URI = "s3://bucket/prefix/AWSDynamoDB/01795248000123-45c1a9f8"
 )
 def test_no_word_is_broken(line: str, width: int, lines: list[str]) -> None:
     assert wrapped(Text(line), width).plain.split("\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("line", "width", "lines"),
+    [
+        ("the index does not answer", 14, ["the index does", "not answer"]),
+        (URI, 24, ["s3://bucket/prefix/", "AWSDynamoDB/", "01795248000123-45c1a9f8"]),
+        (
+            f"at {URI}",
+            15,
+            ["at s3://bucket/", "prefix/", "AWSDynamoDB/", "01795248000123-", "45c1a9f8"],
+        ),
+        ("0123456789", 4, ["0123", "4567", "89"]),
+        ("東京タワー", 4, ["東京", "タワ", "ー"]),
+        ('["a","River Thames"]', 11, ['["a","River', 'Thames"]']),
+    ],
+)
+def test_in_a_column_a_longer_word_is_broken_after_a_separator(
+    line: str, width: int, lines: list[str]
+) -> None:
+    assert TableCell(Text(line)).within(width).plain.split("\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"), [(16, "0123456789abcdef"), (15, "0123456…9abcdef"), (4, "01…f")]
+)
+def test_of_a_digest_both_ends_are_shown_if_the_column_is_narrow(width: int, shown: str) -> None:
+    assert ShortenedCell(Text("0123456789abcdef")).within(width).plain == shown
 
 
 def test_styles_stay_with_their_words() -> None:
