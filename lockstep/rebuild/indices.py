@@ -170,6 +170,8 @@ class Indices:
     def create(self, index: str, state: RebuildState) -> None:
         """Create an empty index by this release's definition, with the old one's settings.
 
+        It can be filled when `open` has pointed the alias `building` at it.
+
         Raises:
             AnotherRebuildError: it exists already.
         """
@@ -177,11 +179,7 @@ class Indices:
             definition()["settings"] | self._operator_settings(state.replaces) | _WHILE_FILLING
         )
         settings.pop("auto_expand_replicas", None)
-        body = {
-            "settings": settings,
-            "mappings": definition()["mappings"] | _as_meta(state),
-            "aliases": {self.building: {}},
-        }
+        body = {"settings": settings, "mappings": definition()["mappings"] | _as_meta(state)}
         with sink_errors(self._alias):
             try:
                 self._client.indices.create(index=index, body=body, params=PATIENCE)
@@ -306,9 +304,20 @@ class Indices:
         return frozenset(f"{one['node']}:{one['id']}" for one in found["tasks"])
 
     def open(self, index: str) -> None:
-        """Point the alias `building` at an index."""
+        """Point the alias `building` at this index, and at no other.
+
+        A request whose answer was lost may have set it on another index, even after that one's
+        rebuild has ended.
+        """
         with sink_errors(self._alias):
-            self._client.indices.put_alias(index=index, name=self.building)
+            found = self._client.indices.get(index=f"{self._alias}-*")
+            actions = [
+                {"remove": {"index": one, "alias": self.building}}
+                for one, its in found.items()
+                if one != index and self.building in its["aliases"]
+            ]
+            actions.append({"add": {"index": index, "alias": self.building}})
+            self._client.indices.update_aliases(body={"actions": actions}, params=PATIENCE)
 
     def close(self, index: str) -> None:
         """Remove the alias `building` from an index."""

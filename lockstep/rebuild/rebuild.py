@@ -287,7 +287,8 @@ class Rebuild:
         parts = self._parts
         if stage == "begin":
             state = RebuildState(replaces=old, worker=parts.worker, source=parts.items.name)
-            return Lease.create(self._indices, index, state, parts.clock)
-        lease = Lease.take_over(self._indices, index, parts.worker, parts.clock, parts.state_of)
+            lease = Lease.create(self._indices, index, state, parts.clock)
+        else:
+            lease = Lease.take_over(self._indices, index, parts.worker, parts.clock, parts.state_of)
         self._indices.open(index)
         return lease

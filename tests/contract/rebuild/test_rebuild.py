@@ -632,6 +632,15 @@ def test_an_index_in_which_readers_would_find_fewer_images_does_not_go_live(plac
     assert (place.shown(), done.audit.result) == (20, "equal")
 
 
+def test_an_alias_that_a_late_request_left_behind_does_not_disturb_the_next_rebuild(
+    place: Place,
+) -> None:
+    place.write(a_change("T1", 1))
+    place.client.indices.put_alias(index=place.old, name=f"{place.alias}-rebuild")
+    assert place.rebuild().audit.result == "equal"
+    assert not place.client.indices.exists_alias(name=f"{place.alias}-rebuild")
+
+
 def test_the_old_index_is_deleted_if_requested_and_all_is_equal(place: Place) -> None:
     place.write(a_change("T1", 1))
     place.rebuild()
