@@ -270,6 +270,7 @@ def _to_erase(gated: GatedStack) -> None:
     pictures, s3 = gated.stage.stack.pictures, gated.stage.clients.s3
     assert pictures is not None
     s3.put_object(Bucket=pictures.bucket, Key="pictures/E1", Body=picture())
+    s3.put_object(Bucket=pictures.thumbnails, Key=f"E1/{'0' * 64}-320.webp", Body=picture())
     align(gated.stage, "E1")
     s3.create_multipart_upload(Bucket=pictures.bucket, Key="pictures/E1")
     _consume_meanwhile(gated)

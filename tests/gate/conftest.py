@@ -122,7 +122,11 @@ def _outputs(stack: Stack, urls: Mapping[str, str]) -> Mapping[str, str]:
 def _of_pictures(pictures: PictureStores | None) -> Mapping[str, str]:
     if pictures is None:
         return {}
-    return {"PictureBucketName": pictures.bucket, "PictureRowsTableName": pictures.rows}
+    return {
+        "PictureBucketName": pictures.bucket,
+        "PictureRowsTableName": pictures.rows,
+        "ThumbnailBucketName": pictures.thumbnails,
+    }
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -161,7 +165,9 @@ def new_gated(
         with gate.before(engines) as urls:
 
             def new() -> GatedStack:
-                stage = Stage(Endpoints(**engines), tmp_path_factory.mktemp("stage"))
+                stage = Stage(
+                    Endpoints(**engines), tmp_path_factory.mktemp("stage"), thumbnails=True
+                )
                 stage.clients.opensearch.indices.put_settings(
                     index=stage.stack.index, body={"index": {"gc_deletes": "1s"}}
                 )

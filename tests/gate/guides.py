@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lockstep.local.mapping.invocation import ACCOUNT, stream_arn
-from lockstep.stack.stack import Stack
+from lockstep.stack.stack import PictureStores, Stack
 from tests.gate.policies import ACCESS_KEY, HASHES, KEY, log_group
 from tests.gate.requests import (
     API,
@@ -41,6 +41,7 @@ class Right(NamedTuple):
         region = f"{stack.region}:{ACCOUNT}"
         name = _ALIAS.sub(stack.index, self.name)
         tables = f"arn:aws:dynamodb:{region}:table"
+        pictures = stack.pictures or PictureStores("", "")
         by_kind: dict[str, str | list[str]] = {
             "the alarms of the stack": f"{alarms_arn(stack)}*",
             "the topics of the alarms": [topic_arn(stack, "page"), topic_arn(stack, "ticket")],
@@ -59,16 +60,16 @@ class Right(NamedTuple):
             "all (composite alarms need that)": "*",
             "the rule `STACK-shards`, with alarms": shard_rule_arn(stack),
             "the bucket": f"arn:aws:s3:::{stack.bucket}" + (name and f"/{name}"),
-            "the picture bucket": _picture_bucket(stack, self.name),
-            "the table of rows": f"{tables}/{stack.pictures.rows if stack.pictures else ''}",
+            "the picture bucket": _bucket(pictures.bucket, self.name),
+            "the thumbnail bucket": _bucket(pictures.thumbnails, self.name),
+            "the table of rows": f"{tables}/{pictures.rows}",
             "the domain": f"arn:aws:es:{region}:domain/{DOMAIN}/{name.removeprefix('/')}",
             "the search API": f"arn:aws:execute-api:{region}:{API}/*/{name.replace(' ', '')}",
         }
         return by_kind[self.kind]
 
 
-def _picture_bucket(stack: Stack, name: str) -> str:
-    bucket = stack.pictures.bucket if stack.pictures else ""
+def _bucket(bucket: str, name: str) -> str:
     return f"arn:aws:s3:::{bucket}" + (name and f"/{name}")
 
 

@@ -20,7 +20,7 @@ EXAMPLE = Stack(
     region=LOCAL_REGION,
     functions={},
     changes_stream="changes",
-    pictures=PictureStores("pictures", "rows"),
+    pictures=PictureStores("pictures", "rows", "thumbnails"),
 )
 # The customer's key of the stream and the bucket.
 KEY = "arn:aws:kms:us-east-1:000000000000:key/customers"

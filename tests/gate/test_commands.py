@@ -37,7 +37,7 @@ LONG = Stack(
     index_from="KinesisDataStreamsForDynamoDB",
     changes_stream="c" * 128,
     replica=LocalReplica("r" * 255, "b" * 63),
-    pictures=PictureStores("p" * 63, "o" * 255),
+    pictures=PictureStores("p" * 63, "o" * 255, "t" * 63),
 )
 NAMES = sorted({one.name for one in COMMANDS})
 PEOPLES = (

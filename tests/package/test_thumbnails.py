@@ -120,3 +120,17 @@ def test_the_search_links_to_the_regional_addresses(template: Template) -> None:
     for name, bucket in (("PICTURES", "PictureBucket"), ("THUMBNAILS", "ThumbnailBucket")):
         _, regional, _ = variables[f"{name}_ENDPOINT"]["Fn::If"]
         assert regional == {"Fn::GetAtt": [bucket, "RegionalDomainName"]}
+
+
+def test_an_eraser_deletes_thumbnails_for_good_and_stores_none(template: Template) -> None:
+    policies = rendered(template, STACK, Pictures="yes")
+    eraser = [policies.managed("EraserPolicy")]
+    bucket, other = "arn:aws:s3:::thumbs", "arn:aws:s3:::others"
+    thumbnail = f"/ada.jpg/{HEX}-320.webp"
+    assert allows(eraser, Call("s3:ListBucketVersions", bucket))
+    assert allows(eraser, Call("s3:DeleteObjectVersion", bucket + thumbnail))
+    assert not allows(eraser, Call("s3:DeleteObjectVersion", other + thumbnail))
+    for action in ("s3:GetObject", "s3:PutObject"):
+        assert not allows(eraser, Call(action, bucket + thumbnail))
+    without = str(rendered(template, STACK, Pictures="no").managed("EraserPolicy"))
+    assert "thumbs" not in without
