@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from lockstep.local.metrics import MINUTE, EmittedMetric, MetricPoint
-from tools.template.alarms import MetricOfAlarm, TemplateAlarm
+from tests.insight_rules import contributors
+from tools.template.alarms import MetricOfAlarm, RuleValueOfAlarm, TemplateAlarm
 
 type State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
@@ -44,7 +45,7 @@ class Names(NamedTuple):
         """The metric, as the local stack emits it."""
         dimensions = ((name, self._called(value)) for name, value in metric.dimensions)
         return EmittedMetric(
-            self._in_stack(metric.namespace), metric.name, tuple(sorted(dimensions))
+            self.in_stack(metric.namespace), metric.name, tuple(sorted(dimensions))
         )
 
     def _called(self, value: Any) -> str:
@@ -52,12 +53,13 @@ class Names(NamedTuple):
             case {"Ref": str(resource)}:
                 return self.resources[resource]
             case {"Fn::Sub": str(pattern)}:
-                return self._in_stack(pattern)
+                return self.in_stack(pattern)
             case str():
                 return value
         raise NotImplementedError(value)
 
-    def _in_stack(self, text: str) -> str:
+    def in_stack(self, text: str) -> str:
+        """The text, with the name of the stack."""
         return text.replace("${AWS::StackName}", self.stack)
 
 
@@ -84,7 +86,9 @@ def breaches_in(alarm: TemplateAlarm, points: Iterable[MetricPoint], names: Name
 
 def period_of(alarm: TemplateAlarm) -> int:
     """The seconds of a period."""
-    (period,) = {metric.period for metric in alarm.metrics.values()}
+    (period,) = {one.period for one in alarm.metrics.values()} | {
+        one.period for one in alarm.rule_values.values()
+    }
     return period
 
 
@@ -157,6 +161,27 @@ def _statistic(
     raise NotImplementedError(statistic)
 
 
+def _rule_value(
+    points: Iterable[MetricPoint], names: Names, said: RuleValueOfAlarm, start: int
+) -> float | None:
+    """A value of a rule of Contributor Insights.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/ContributorInsights-GraphReportData.html
+    """
+    of_period = (one for one in points if start <= one.at < start + said.period)
+    found = contributors(of_period, names.in_stack(said.rule))
+    if not found:
+        return None
+    match said.value:
+        case "MaxContributorValue":
+            return max(found.values())
+        case "Sum":
+            return sum(found.values())
+        case "UniqueContributors":
+            return len(found)
+    raise NotImplementedError(said.value)
+
+
 def _values(
     alarm: TemplateAlarm, points: Sequence[MetricPoint], names: Names, starts: Sequence[int]
 ) -> Sequence[float | None]:
@@ -172,7 +197,11 @@ def _values(
     if alarm.expression is None:
         (only,) = series.values()
         return only
-    body = ast.parse(alarm.expression, mode="eval").body
+    series |= {
+        key: [_rule_value(points, names, said, start) for start in starts]
+        for key, said in alarm.rule_values.items()
+    }
+    body = ast.parse(alarm.expression.replace(" AND ", " and "), mode="eval").body
     return [
         _calculated(body, {key: values[at] for key, values in series.items()})
         for at in range(len(starts))
@@ -188,17 +217,41 @@ def _calculated(node: Any, values: Mapping[str, float | None]) -> float | None:
             return None if found is None else -found
         case ast.Name(id=name):
             return values[name]
-        case ast.Call(func=ast.Name(id="FILL"), args=[filled, filler]):
-            found = _calculated(filled, values)
-            return _calculated(filler, values) if found is None else found
+        case ast.Call(func=ast.Name(id=function), args=arguments):
+            return _called(function, arguments, values)
+        case ast.BoolOp(op=ast.And(), values=[one, other]):
+            return _both(_calculated(one, values), _calculated(other, values), _and)
+        case ast.Compare(left=left, ops=[ast.Gt()], comparators=[right]):
+            return _both(_calculated(left, values), _calculated(right, values), operator.gt)
         case ast.BinOp(left=left, op=calculation, right=right):
             first, second = _calculated(left, values), _calculated(right, values)
-            if first is None or second is None:
-                return None
             if isinstance(calculation, ast.Div) and second == 0:
                 return None
-            return _CALCULATE[type(calculation)](first, second)
+            return _both(first, second, _CALCULATE[type(calculation)])
     raise NotImplementedError(ast.dump(node))
+
+
+def _called(
+    function: str, arguments: Sequence[Any], values: Mapping[str, float | None]
+) -> float | None:
+    first = _calculated(arguments[0], values)
+    match function, arguments:
+        case "FILL", [_, filler]:
+            return _calculated(filler, values) if first is None else first
+        case "IF", [_, chosen, otherwise]:
+            return None if first is None else _calculated(chosen if first else otherwise, values)
+    raise NotImplementedError(function)
+
+
+def _and(first: float, second: float) -> bool:
+    return bool(first) and bool(second)
+
+
+def _both(
+    first: float | None, second: float | None, calculate: Callable[[float, float], float]
+) -> float | None:
+    """The result if both have a value."""
+    return None if first is None or second is None else calculate(first, second)
 
 
 class OutageMoment(NamedTuple):

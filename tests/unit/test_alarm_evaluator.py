@@ -33,6 +33,7 @@ def alarm(
         says="",
         page="",
         metrics={"m": MetricOfAlarm("N", "M", (), statistic, 60)},
+        rule_values={},
         expression=expression,
         periods=3,
         to_alarm=to_alarm,

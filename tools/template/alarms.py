@@ -26,6 +26,7 @@ EVERY_ALARM = {
 }
 
 _DESCRIPTION = re.compile(r"(page|ticket|none): (.+\.) docs/runbook/([a-z-]+\.md)")
+_RULE_VALUE = re.compile(r"INSIGHT_RULE_METRIC\('([^']+)', '(\w+)'\)")
 _SIGNS = {
     "GreaterThanThreshold": ">",
     "GreaterThanOrEqualToThreshold": ">=",
@@ -74,10 +75,18 @@ class MetricOfAlarm(NamedTuple):
     unit: str | None = None
 
 
-class TemplateAlarm(NamedTuple):
-    """An alarm on metrics.
+class RuleValueOfAlarm(NamedTuple):
+    """A value of a rule of Contributor Insights that an alarm reads."""
 
-    `metrics` are by id; with a plain metric, the id is `value` and there is no `expression`.
+    rule: str
+    value: str
+    period: int
+
+
+class TemplateAlarm(NamedTuple):
+    """An alarm on metrics, or on values of a rule of Contributor Insights.
+
+    Both are by id; with a plain metric, the id is `value` and there is no `expression`.
     `name` is without the name of the stack.
     """
 
@@ -87,6 +96,7 @@ class TemplateAlarm(NamedTuple):
     says: str
     page: str
     metrics: Mapping[str, MetricOfAlarm]
+    rule_values: Mapping[str, RuleValueOfAlarm]
     expression: str | None
     periods: int
     to_alarm: int
@@ -127,7 +137,11 @@ def short_name(properties: Mapping[str, Any]) -> str:
 
 def _alarm(logical_id: str, its: Mapping[str, Any]) -> TemplateAlarm:
     severity, says, page = described(its)
-    expressions = [one["Expression"] for one in its.get("Metrics", []) if "Expression" in one]
+    expressions = [
+        one["Expression"]
+        for one in its.get("Metrics", [])
+        if "Expression" in one and one.get("ReturnData", True)
+    ]
     return TemplateAlarm(
         logical_id=logical_id,
         name=short_name(its),
@@ -135,6 +149,7 @@ def _alarm(logical_id: str, its: Mapping[str, Any]) -> TemplateAlarm:
         says=says,
         page=page,
         metrics=dict(_metrics(its)),
+        rule_values=dict(_rule_values(its)),
         expression=expressions[0] if expressions else None,
         periods=its["EvaluationPeriods"],
         to_alarm=its.get("DatapointsToAlarm", its["EvaluationPeriods"]),
@@ -157,6 +172,16 @@ def _metrics(its: Mapping[str, Any]) -> Iterator[tuple[str, MetricOfAlarm]]:
                 one["Id"],
                 _metric(said["Metric"], said["Stat"], said["Period"], said.get("Unit")),
             )
+
+
+def _rule_values(its: Mapping[str, Any]) -> Iterator[tuple[str, RuleValueOfAlarm]]:
+    for one in its.get("Metrics", []):
+        match one.get("Expression"):
+            case {"Fn::Sub": str(expression)}:
+                found = _RULE_VALUE.fullmatch(expression)
+                if found is None:
+                    raise ValueError(expression)
+                yield one["Id"], RuleValueOfAlarm(found[1], found[2], one["Period"])
 
 
 def _metric(
@@ -212,19 +237,29 @@ def _played(name: str) -> str:
 
 def _condition(alarm: TemplateAlarm) -> str:
     """When the alarm is on, for people."""
-    first = next(iter(alarm.metrics.values()))
+    named = {key: one.name for key, one in alarm.metrics.items()}
+    named |= {key: one.value for key, one in alarm.rule_values.items()}
     if alarm.expression is None:
-        what, unit = f"`{first.name}`", METRICS[first.namespace, first.name].unit
+        (metric,) = alarm.metrics.values()
+        what, unit = f"`{metric.name}`", METRICS[metric.namespace, metric.name].unit
     else:
         what = alarm.expression
-        for identifier, metric in alarm.metrics.items():
-            what = re.sub(rf"\b{identifier}\b", metric.name, what)
-        what, unit = f"`{what}`", "Percent" if "100" in alarm.expression else "Count"
+        for identifier, name in named.items():
+            what = re.sub(rf"\b{identifier}\b", name, what)
+        what, unit = f"`{what}`", "Percent" if "100 *" in alarm.expression else "Count"
     said = "" if unit in {"Count", "None"} else f" {unit.lower()}"
     return (
-        f"{what} ({first.statistic} of {first.period // 60} min) {_SIGNS[alarm.comparison]} "
+        f"{what} ({_statistic(alarm)} min) {_SIGNS[alarm.comparison]} "
         f"{alarm.threshold:,.0f}{said}, {alarm.to_alarm} of {alarm.periods}"
     )
+
+
+def _statistic(alarm: TemplateAlarm) -> str:
+    """What is read of each period, and the minutes of a period."""
+    for metric in alarm.metrics.values():
+        return f"{metric.statistic} of {metric.period // 60}"
+    value, *_ = alarm.rule_values.values()
+    return f"rule `{value.rule.removeprefix('${AWS::StackName}-')}` of {value.period // 60}"
 
 
 def pages(folder: Path = RUNBOOK) -> set[str]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 BY_NAME_ONLY: Mapping[str, str] = {
     "table-throttled": "DynamoDB Local throttles no request and has no metrics",
+    "skewed": "a shard would have to get 150,000 records in five minutes, three times. "
+    "A test evaluates the alarm over lines of a log",
     "pictures-fail": "a local stack keeps the notifications of its pictures in a file, not in SQS",
     "pictures-late": "a local stack has no SQS",
     "pictures-set-aside": "a local stack has no SQS",

@@ -302,7 +302,7 @@ def calculated(load: ExpectedLoad) -> dict[str, float | str]:  # noqa: PLR0915 -
         + log_gb * 30 / (365 / 12) * cost.log_gb_month_dollars,
         "metrics_dollars": (9 + 9 + 6 + 3) * cost.metric_month_dollars
         + cost.dashboard_month_dollars,
-        "alarms_dollars": 5,
+        "alarms_dollars": 5.4,
     }
     is_ |= {"log_gb": log_gb, **items, "month_dollars": sum(items.values())}
 
