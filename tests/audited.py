@@ -14,12 +14,14 @@ from lockstep.producing.sources import BadLine, read_events
 from lockstep.repair.repair import RepairPlan, differing_image
 from lockstep.reports.content import (
     AuditedWith,
+    Examples,
     Quarantined,
     QuarantinedImage,
     ReportContent,
 )
 from lockstep.reports.examples import image_examples
 from lockstep.reports.gathering import Gathering
+from lockstep.reports.image_audit import compared, image_report
 from lockstep.reports.page import html_of
 from lockstep.source_files.converters import load_mapping
 from lockstep.stream.losses import Loss
@@ -117,15 +119,13 @@ def content_of(
         "write_to_es", "D00045", "refused_by_store", "the index refused it", "2026-11-20T10:00:00Z"
     )
     audit = msgspec.structs.replace(found, losses=(lost,), unknown_since=lost.since)
-    return ReportContent(
-        how=AuditedWith("museum", "eu-central-1", BEGAN, values=True, since=None),
-        audit=audit,
-        explained=dict(gathered.explained),
-        examples=list(image_examples(gathered.examples, stand.table, stand.index, now=stand.at)),
-        examined=BEGAN,
-        bars=list(gathered.timeline.bars()),
-        width=gathered.timeline.width,
-        arrival_unknown=gathered.timeline.unknown,
+    how = AuditedWith("museum", "eu-central-1", BEGAN, compared(audit, values=True, since=None))
+    some = list(image_examples(gathered.examples, stand.table, stand.index, now=stand.at))
+    return image_report(
+        how,
+        audit,
+        gathered,
+        examples=Examples(some, BEGAN),
         quarantined=Quarantined(1, [held]),
         plan=plan,
         todo=list(ways_out(audit, plan, "museum", Path())),

@@ -20,7 +20,14 @@ from lockstep.commands.answering import Answering, answer_options
 from lockstep.commands.answering import run as answer
 from lockstep.commands.answering import show as show_answer
 from lockstep.commands.chosen_stack import changed_stack_options, connected
-from lockstep.commands.files import WRITTEN, opened
+from lockstep.commands.files import (
+    DIFFERENT_FILES,
+    WRITTEN,
+    html_option,
+    is_same,
+    opened,
+    tell_of,
+)
 from lockstep.commands.losses import show_acknowledged, show_unread
 from lockstep.commands.options import (
     APPLY_HINT,
@@ -96,13 +103,7 @@ def _changes(given: Mapping[str, Any]) -> bool:
     metavar="FILE",
     help="Write each difference to FILE (NDJSON).",
 )
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write a report for people to FILE (HTML).",
-)
+@html_option
 @click.option(
     "--sample",
     type=click.IntRange(1, 10_000),
@@ -184,10 +185,7 @@ def audit_command(
             "remove --report: an answer reads a report that an audit wrote",
         ),
         (answer_file and html_file, "remove --html: it reports an audit, not an answer"),
-        (
-            html_file and report_file and html_file.absolute() == report_file.absolute(),
-            "give --html and --report different files",
-        ),
+        (is_same(html_file, report_file), DIFFERENT_FILES),
         (is_said("kinds") and not answer_file, "--kind requires --index-wins or --table-wins"),
     ):
         if wrong:
@@ -215,11 +213,11 @@ def audit_command(
     with ExitStack() as ended:
         page = None
         if html_file is not None:
-            from lockstep.commands.html_report import html_report  # noqa: PLC0415 - Jinja2
+            from lockstep.commands.html_report import LOCAL, html_report  # noqa: PLC0415 - Jinja2
+            from lockstep.stack.use_cases.audit_report import ImageReport  # noqa: PLC0415
 
-            page = ended.enter_context(
-                html_report(html_file, clients, name, values=values, since=since)
-            )
+            report_of_audit = ImageReport(clients, name or LOCAL, values=values, since=since)
+            page = ended.enter_context(html_report(html_file, report_of_audit))
         differences = Differences(
             ended.enter_context(tempfile.TemporaryFile()), report, page.add if page else None
         )
@@ -265,12 +263,6 @@ def _end(
     else:
         show()
     sys.exit(found.exit_code)
-
-
-def tell_of(file: Path | None, what: str) -> None:
-    """Say what the user's file has now; on standard error, as programs read standard output."""
-    if file is not None:
-        notes.print(printable(f"{file}: {what}"))
 
 
 class Differences:

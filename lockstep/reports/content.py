@@ -1,34 +1,113 @@
-"""What a report contains. Nothing here knows how it looks."""
+"""What a report contains, of whatever an audit compares. Nothing here knows how it looks."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-from lockstep.audit.audit import Audit
-from lockstep.audit.recheck import EXPLAINED
-from lockstep.console.text import counted
-from lockstep.repair.repair import Repaired, RepairPlan
 from lockstep.reports.sides import FieldPair
 from lockstep.reports.timeline import Bar
+from lockstep.stream.losses import Loss, StoppedConsumer
 from shared.quarantine import QuarantineReason
-from shared.rfc3339 import rfc3339
 
 
-class ImageExample(msgspec.Struct, frozen=True):
-    """One differing image, as both stores held it when the report was made.
+class ReportWords(msgspec.Struct, frozen=True, kw_only=True):
+    """How a report calls what its audit compares.
 
-    `shown` are the fields that tell the difference, `others` all others. `repair` is the decision
-    of a repair, in words. `in_quarantine`: a record of the image is in quarantine.
+    Attributes:
+        one: what is compared, as `image`.
+        many: its plural.
+        stores: the store that is right, and the other one.
+        meanings: what each kind of difference means.
+        arrival: by which time the timeline counts a difference.
+        no_arrival: why that time is unknown.
+        changed: what a repair does to it, as `written`.
+        lost: what it means if a consumer lost records.
+        command: the command that makes the report.
+        contains: what makes the report confidential.
     """
 
-    image_id: str
+    one: str
+    many: str
+    stores: tuple[str, str]
+    meanings: Mapping[str, str]
+    arrival: str
+    no_arrival: str
+    changed: str
+    lost: str
+    command: str
+    contains: str
+
+
+class AuditedWith(msgspec.Struct, frozen=True):
+    """How the audit was made: `compared` in words, `began` when it began."""
+
+    stack: str
+    region: str
+    began: dt.datetime
+    compared: str
+
+
+class AuditInWords(msgspec.Struct, frozen=True):
+    """An audit in words: a heading, and sentences that explain it. `entries`: those of each store.
+
+    `took` is in seconds.
+    """
+
+    state: Literal["equal", "different", "unknown"]
+    heading: str
+    sentences: Sequence[str]
+    entries: Mapping[str, int]
+    took: float
+
+
+class DifferenceExample(msgspec.Struct, frozen=True):
+    """One difference, as both stores held it when the report was made.
+
+    `key` names it. `shown` are the fields that tell the difference, `others` all others. `repair`
+    is the decision of a repair, in words. `note` is a further sentence, or empty.
+    """
+
+    key: str
     kind: str
-    in_quarantine: bool
     shown: Sequence[FieldPair]
     others: Sequence[FieldPair]
     repair: str
+    note: str = ""
+
+
+class NamedDetail(msgspec.Struct, frozen=True):
+    """What there is to say of one key; nothing if `detail` is empty."""
+
+    key: str
+    detail: str = ""
+
+
+class PlannedKind(msgspec.Struct, frozen=True):
+    """What a repair would do about one kind of difference: `action` in words, and an example."""
+
+    kind: str
+    action: str
+    count: int
+    example: NamedDetail
+
+
+class PlanInWords(msgspec.Struct, frozen=True):
+    """What a repair would do: make `changes`, which are `percent` of `of` all."""
+
+    changes: int
+    of: int
+    percent: float
+    planned: Sequence[PlannedKind]
+
+
+class RepairInWords(msgspec.Struct, frozen=True):
+    """What a repair did, and the audit after it. `left`: what it did not settle, by the reason."""
+
+    sentence: str
+    left: Mapping[str, Sequence[NamedDetail]]
+    after: AuditInWords
 
 
 class QuarantinedImage(msgspec.Struct, frozen=True):
@@ -48,93 +127,46 @@ class Quarantined(msgspec.Struct, frozen=True):
     some: Sequence[QuarantinedImage] = ()
 
 
-class AuditedWith(msgspec.Struct, frozen=True):
-    """How the audit was made: `values` and `since` as its options, `began` when it began."""
+class Examples(msgspec.Struct, frozen=True):
+    """Examples that were read at `examined`; `unread` says why they could not be read."""
 
-    stack: str
-    region: str
-    began: dt.datetime
-    values: bool
-    since: dt.datetime | None
+    some: Sequence[DifferenceExample]
+    examined: dt.datetime
+    unread: str | None = None
+
+
+class OverTime(msgspec.Struct, frozen=True):
+    """The differences by their arrival: bars of this width; `unknown` ones are in none."""
+
+    bars: Sequence[Bar]
+    width: dt.timedelta
+    unknown: int
 
 
 class ReportContent(msgspec.Struct, frozen=True, kw_only=True):
     """A report.
 
-    `explained` counts the differences of each kind that the quarantine explains. `examined` is when
-    the examples were read; `unread` says why they could not be read. `bars` have the width `width`;
-    `arrival_unknown` images are in none. `plan` is None if nothing is proved to differ. `repaired`
-    and `after`: what a repair did, and the audit after it. `todo`: what can be done next.
+    `differences` counts them by kind; `explained` those of each kind that the quarantine explains.
+    `ahead`: what the second store has and the first lacks, in words. `plan` is None if nothing is
+    proved to differ; `repaired` is what a repair did. `todo`: what can be done next.
     """
 
+    words: ReportWords
     how: AuditedWith
-    audit: Audit
-    explained: dict[str, int]
-    examples: Sequence[ImageExample]
-    examined: dt.datetime
-    unread: str | None = None
-    bars: Sequence[Bar]
-    width: dt.timedelta
-    arrival_unknown: int
+    audit: AuditInWords
+    differences: Mapping[str, int]
+    explained: Mapping[str, int]
+    ahead: Mapping[str, int]
+    losses: Sequence[Loss]
+    stopped: Sequence[StoppedConsumer]
+    examples: Examples
+    over_time: OverTime
     quarantined: Quarantined
-    plan: RepairPlan | None
-    repaired: Repaired | None = None
-    after: Audit | None = None
+    plan: PlanInWords | None
+    repaired: RepairInWords | None = None
     todo: Sequence[str] = ()
 
     @property
     def kinds(self) -> list[tuple[str, int]]:
         """The kinds of differences with their numbers, the most frequent first."""
-        return sorted(_kinds(self.audit).items(), key=lambda one: -one[1])
-
-
-class AuditInWords(msgspec.Struct, frozen=True):
-    """An audit in words: a heading, and sentences that explain it."""
-
-    state: Literal["equal", "different", "unknown"]
-    heading: str
-    sentences: Sequence[str]
-
-
-def differing(audit: Audit) -> int:
-    """The number of images that differ."""
-    return sum(_kinds(audit).values())
-
-
-def verdict(audit: Audit) -> AuditInWords:
-    """The result of an audit in words."""
-    count = differing(audit)
-    heading = {
-        "equal": "The table and the index are equal",
-        "different": f"{counted(count, 'image')} differ{'s' if count == 1 else ''}",
-        "unknown": "It is unknown whether the table and the index are equal",
-    }[audit.result]
-    state: Literal["equal", "different", "unknown"] = "different" if audit.wrong else audit.result
-    return AuditInWords(state, heading, list(_sentences(audit)))
-
-
-def _sentences(audit: Audit) -> Iterator[str]:
-    entries = max(audit.table, audit.index)
-    if audit.sample is not None:
-        yield (
-            f"The audit compared {counted(audit.sample.images, 'image')}. At most "
-            f"{audit.sample.at_most:.2%} of all images differ "
-            f"({audit.sample.confidence:.0%} confidence)."
-        )
-    elif audit.complete:
-        yield f"The audit compared all entries: {entries:,}."
-    if audit.reason is not None:
-        yield f"The comparison is not complete: {audit.reason}."
-    if audit.unknown_since is not None:
-        since = rfc3339(audit.unknown_since, "seconds")
-        yield f"Both stores may lack the same events since {since}: see the losses below."
-    for one in audit.wrong:
-        yield f"The index is wrong: {one}."
-    for one in audit.warnings:
-        yield f"Warning: {one}."
-    if audit.discarded:
-        yield f"Event source mappings discarded {counted(audit.discarded, 'batch', 'es')}."
-
-
-def _kinds(audit: Audit) -> dict[str, int]:
-    return {kind: count for kind, count in audit.differences.items() if kind != EXPLAINED}
+        return sorted(self.differences.items(), key=lambda one: -one[1])

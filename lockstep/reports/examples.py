@@ -7,7 +7,7 @@ from typing import Any
 from lockstep.audit.recheck import Difference
 from lockstep.repair.decide import decide
 from lockstep.repair.repair import action_of, in_words
-from lockstep.reports.content import ImageExample
+from lockstep.reports.content import DifferenceExample
 from lockstep.reports.sides import FieldPair, field_pairs, readable
 from lockstep.reports.words import ACTIONS
 from lockstep.stores.image_state import Absent, state_of_document, state_of_item
@@ -19,7 +19,7 @@ _SHOWN = ("state", "malformed", "version", "digest", "name")
 
 def image_examples(
     differences: Iterable[Difference], table: RawLookup, index: RawLookup, *, now: float
-) -> Iterator[ImageExample]:
+) -> Iterator[DifferenceExample]:
     """These images as both stores hold them now.
 
     Args:
@@ -43,7 +43,7 @@ def _example(
     item: Mapping[str, Any] | None,
     document: Mapping[str, Any] | None,
     now: float,
-) -> ImageExample:
+) -> DifferenceExample:
     in_table = Absent() if item is None else state_of_item(item)
     in_index = Absent() if document is None else state_of_document(document)
     pairs = field_pairs(item, document, now=now)
@@ -52,13 +52,13 @@ def _example(
     decision = decide(in_table, in_index, now=now, explained=found.ahead == "explained")
     action = action_of(decision)
     words = readable(in_words(decision))
-    return ImageExample(
-        image_id=found.image_id,
+    return DifferenceExample(
+        key=found.image_id,
         kind=found.kind,
-        in_quarantine=found.explained_by_quarantine,
         shown=shown,
         others=[pair for pair in pairs if pair not in shown],
         repair=words if action is None else f"{ACTIONS[action]}: {words}",
+        note="A record of this image is in quarantine." if found.explained_by_quarantine else "",
     )
 
 

@@ -7,11 +7,10 @@ from itertools import groupby
 import msgspec
 
 from lockstep.console.text import counted
-from lockstep.reports.content import ReportContent, differing, verdict
+from lockstep.reports.content import ReportContent, ReportWords
 from lockstep.reports.gathering import EXAMPLES
 from lockstep.reports.one_file import page_template
 from lockstep.reports.sides import readable
-from lockstep.reports.words import ACTIONS, AHEAD, KINDS
 from shared.rfc3339 import rfc3339
 
 # Nobody reads more rows than this; `--json` has all.
@@ -39,21 +38,17 @@ class _KindOverTime(msgspec.Struct, frozen=True):
 
 def html_of(content: ReportContent) -> bytes:
     """The report as an HTML file, in UTF-8."""
-    after = None if content.after is None else verdict(content.after)
     return _template.render(
         content=content,
-        verdict=verdict(content.audit),
-        after=after,
+        words=content.words,
         largest=max((count for _, count in content.kinds), default=1),
         counts=dict(content.kinds),
-        differing=differing(content.audit),
+        differing=sum(content.differences.values()),
         lines=list(_lines(content)),
         examples=[
-            (kind, list(some)) for kind, some in groupby(content.examples, lambda one: one.kind)
+            (kind, list(some))
+            for kind, some in groupby(content.examples.some, lambda one: one.kind)
         ],
-        meanings=KINDS,
-        actions=ACTIONS,
-        ahead=AHEAD,
         most_examples=EXAMPLES,
         most_rows=MOST_ROWS,
         tallest=_TALLEST,
@@ -61,18 +56,23 @@ def html_of(content: ReportContent) -> bytes:
 
 
 def _lines(content: ReportContent) -> Iterator[_KindOverTime]:
+    bars = content.over_time.bars
     for kind, _ in content.kinds:
-        counts = [bar.counts.get(kind, 0) for bar in content.bars]
+        counts = [bar.counts.get(kind, 0) for bar in bars]
         if not any(counts):
             continue
         most = max(counts)
-        peak = content.bars[counts.index(most)].begins
+        peak = bars[counts.index(most)].begins
         yield _KindOverTime(
             kind,
             [_drawn(at, count / most) for at, count in enumerate(counts) if count],
             most,
-            f"{kind}: {counted(sum(counts), 'image')}, most from {_time(peak)}: {most:,}",
+            f"{kind}: {_of(content.words, sum(counts))}, most from {_time(peak)}: {most:,}",
         )
+
+
+def _of(words: ReportWords, count: int) -> str:
+    return f"{count:,} {words.one if count == 1 else words.many}"
 
 
 def _drawn(at: int, share: float) -> _Drawn:

@@ -1,4 +1,4 @@
-"""One image as both stores hold it, field by field, in texts that a page can show."""
+"""What both stores hold under one key, field by field, in texts that a page can show."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +18,14 @@ Mark = Literal["same", "differs", "not compared"]
 
 
 class FieldPair(msgspec.Struct, frozen=True):
-    """A field of both entries; None if an entry does not have it."""
+    """A field of both entries; None if an entry does not have it.
+
+    `record` is what the store has that is right, `replica` what the other one has.
+    """
 
     name: str
-    table: str | None
-    index: str | None
+    record: str | None
+    replica: str | None
     mark: Mark
 
 
@@ -40,19 +43,20 @@ def field_pairs(
         return "differs" if name in both.differs else "same"
 
     names = dict.fromkeys([*table, *index])
-    return [_pair(name, table.get(name), index.get(name), mark(name)) for name in names]
+    return [field_pair(name, table.get(name), index.get(name), mark(name)) for name in names]
+
+
+def field_pair(name: str, record: object, replica: object, mark: Mark) -> FieldPair:
+    """A field, with both values cut to the same place. None: an entry does not have it."""
+    texts = [None if value is None else _text(value) for value in (record, replica)]
+    cut = _cutting(*(text or "" for text in texts))
+    one, other = (None if text is None else readable(cut(text)) for text in texts)
+    return FieldPair(readable(name), one, other, mark)
 
 
 def readable(text: str) -> str:
     """Text from a store: without what controls a page, and never blank."""
     return shown(printable(text))
-
-
-def _pair(name: str, table: object, index: object, mark: Mark) -> FieldPair:
-    texts = [None if value is None else _text(value) for value in (table, index)]
-    cut = _cutting(*(text or "" for text in texts))
-    in_table, in_index = (None if text is None else readable(cut(text)) for text in texts)
-    return FieldPair(readable(name), in_table, in_index, mark)
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What kinds of differences, and what a repair does about them, are called."""
+"""What kinds of differences of images, and what a repair does about them, are called."""
 
 from collections.abc import Mapping
 

@@ -12,6 +12,7 @@ import msgspec
 
 from lockstep.audit.audit import compared
 from lockstep.audit.recheck import Difference
+from lockstep.console.times import moment
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import EntryReader
 from lockstep.stream.losses import Loss, StoppedConsumer, Unread
@@ -23,7 +24,8 @@ class RowDifference(msgspec.Struct, frozen=True, omit_defaults=True):
     """A row that is not what its item is. `key` is its key as JSON.
 
     `detail` says why an item cannot be converted, or what is wrong with the row's version.
-    `columns` are those that differ. `version` is what the row has as its version.
+    `columns` are those that differ. `version` is what the row has as its version. `arrived_at`:
+    when the change arrived that wrote the row; None if there is no row, or it does not say.
     """
 
     key: str
@@ -31,6 +33,7 @@ class RowDifference(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     columns: tuple[str, ...] = ()
     version: str = ""
+    arrived_at: dt.datetime | None = None
 
 
 class ReplicaAudit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,6 +151,9 @@ def row_difference(found: Difference) -> RowDifference:
         if found.kind == "other_values"
         else (),
         version=found.replica.row_version if isinstance(found.replica, RowEntry) else "",
+        arrived_at=moment(found.replica.arrived_at)
+        if found.replica is not None and found.replica.arrived_at
+        else None,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from functions.write_to_tablestore.conversion import Conversion, OtherKeyError
+from functions.write_to_tablestore.rows import RowRemoval
 from functions.write_to_tablestore.values import ConversionError
 from lockstep.tablestore.repair import (
     KEYS_AT_ONCE,
@@ -22,6 +23,21 @@ from shared.sink import RequestRefusedError
 
 type Would = Mending | Duplicate | Refused | Failed
 """What a repair would do: write the row, or leave it, because it is equal, or cannot be written."""
+
+
+def in_words(would: Would) -> str:
+    """What a repair would do, for an operator."""
+    match would:
+        case Duplicate():
+            return "nothing: the row is as the source says"
+        case Refused(detail):
+            return f"nothing: {detail}"
+        case Failed(detail):
+            return f"unknown now: {detail}"
+        case Mending(write) if isinstance(write.change, RowRemoval):
+            return "remove the row: the source has no such item"
+        case _:
+            return "write the row as the source says"
 
 
 class KeyState(msgspec.Struct, frozen=True):

@@ -16,8 +16,14 @@ from lockstep.stores.readers import StoreUnreadableError
 from lockstep.stores.segments import SegmentPage
 from lockstep.stores.writing import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS
 from lockstep.tablestore.comparison import RowEntry
-from lockstep.tablestore.repair import ItemLookup, RowKey
-from lockstep.tablestore.stored_row import Cells, columns_of_item, flaw_in_guard, is_tombstone
+from lockstep.tablestore.repair import ItemKey, ItemLookup, RowKey
+from lockstep.tablestore.stored_row import (
+    Cells,
+    arrival_of,
+    columns_of_item,
+    flaw_in_guard,
+    is_tombstone,
+)
 from shared.clock import Clock
 from shared.outcome import Failed
 from shared.pace import Pace
@@ -114,7 +120,7 @@ class SourceReader:
         Raises:
             StoreUnreadableError: the source cannot be read.
         """
-        keys = [self._typed(text) for text in image_ids]
+        keys = [item_key(text, self._conversion) for text in image_ids]
         try:
             found = [self._looked_up(item) for item in self._items.lookup(keys)]
         except RequestRefusedError as error:
@@ -152,12 +158,6 @@ class SourceReader:
             return key_as_text(self._conversion.key_of(keys)), None
         except ConversionError as error:
             return keys_as_text(keys), shortened(str(error))
-
-    def _typed(self, text: str) -> Mapping[str, Any]:
-        if text.startswith("["):
-            return self._conversion.keys_of(key_in(text))
-        # A key that cannot be converted, so it is no binary, as `keys_as_text` has written it.
-        return msgspec.json.decode(text, type=dict[str, dict[str, Any]])
 
 
 class ReplicaReader:
@@ -254,6 +254,7 @@ class ReplicaReader:
             deleted=deleted,
             digest=None if flaw is not None or deleted else self._digest(cells),
             malformed=flaw,
+            arrived_at=arrival_of(cells),
             row_version=str(cells.get(VERSION, "")),
             columns=digests(columns_of_item(cells)) if self._values else None,
         )
@@ -273,6 +274,14 @@ class ReplicaReader:
                     raise StoreUnreadableError(str(error)) from error
             self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def item_key(text: str, conversion: Conversion) -> ItemKey:
+    """The key of an item, from the text that an audit names it with."""
+    if text.startswith("["):
+        return conversion.keys_of(key_in(text))
+    # A key that cannot be converted, so it is no binary, as `keys_as_text` has written it.
+    return msgspec.json.decode(text, type=dict[str, dict[str, Any]])
 
 
 def digest(columns: Cells) -> str:

@@ -1,10 +1,14 @@
 """A row of a replica as it is stored: what its columns say of the item."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from functions.write_to_tablestore.guard import label_of
 from functions.write_to_tablestore.names import AT, DELETED, GUARD_COLUMNS, PURGE_AT, VERSION
 from functions.write_to_tablestore.values import Cell
+
+# In milliseconds since 1970: a later time has no date.
+_YEAR_10000: Final = 253_402_300_800_000
 
 type Cells = Mapping[str, Cell]
 """The columns of a row by name, without those of its key."""
@@ -13,6 +17,12 @@ type Cells = Mapping[str, Cell]
 def is_tombstone(row: Cells) -> bool:
     """Whether the row says that it is a tombstone: readers do not see it."""
     return row.get(DELETED) is True
+
+
+def arrival_of(row: Cells) -> int:
+    """When the change arrived that wrote the row, in milliseconds since 1970; 0 if unknown."""
+    at = row.get(AT)
+    return at if type(at) is int and 0 < at < _YEAR_10000 else 0
 
 
 def columns_of_item(row: Cells) -> Cells:

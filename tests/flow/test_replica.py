@@ -6,6 +6,7 @@ It is the last of its group: it starts the shared stack again, with the replica.
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -126,7 +127,7 @@ def test_a_load_copies_what_was_there_before_the_stream(replicating: Shell) -> N
 
 
 def test_an_audit_proves_the_replica_equal_and_repairs_what_was_harmed(
-    replicating: Shell,
+    replicating: Shell, tmp_path: Path
 ) -> None:
     words = ("tablestore", "audit", "--values")
     equal = replicating.json(*words)
@@ -138,8 +139,15 @@ def test_an_audit_proves_the_replica_equal_and_repairs_what_was_harmed(
     client(replicating).delete_row("lockstep_images", Row([(KEY, "changed")]), Condition("IGNORE"))
     found = replicating.json(*words, "--repair", code=1)
     assert found["audit"]["differences"] == {"missing_in_replica": 1, "other_values": 1}
-    done = replicating.json(*words, "--repair", "--apply", "--at-most", "100")
+    html = tmp_path / "audit.html"
+    applied = ("--repair", "--apply", "--at-most", "100", "--html", str(html))
+    done = replicating.json(*words, *applied)
     assert done["repaired"]["changed"] == 2
+    report = html.read_text("utf-8")
+    assert "2 rows differ" in report
+    assert "2 rows were changed; 0 had become equal before." in report
+    assert "The source and the replica are equal" in report
+    assert report.count('<article class="example"') == 2
     assert done["after"]["result"] == "equal"
     assert row(replicating, "kept") == columns
 

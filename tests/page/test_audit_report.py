@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from lockstep.reports.page import html_of
 from tests.audited import NAMES, harmed, report_of
+from tests.audited_rows import harmed_rows, replica_report_of
 from tests.page.browser import MISSING, Circumstances, Visit, chromium
 from tests.serving import serving
 
@@ -27,13 +28,17 @@ SCREENS: dict[str, Circumstances] = {
 
 
 @pytest.fixture(scope="module")
-def report() -> Iterator[str]:
-    page = html_of(report_of(harmed()))
+def reports() -> Iterator[str]:
+    pages = {
+        "/": html_of(report_of(harmed())),
+        "/replica": html_of(replica_report_of(harmed_rows())),
+    }
 
-    def answer(_: Request) -> HTMLResponse:
-        return HTMLResponse(page)
+    def answer(request: Request) -> HTMLResponse:
+        return HTMLResponse(pages[request.url.path])
 
-    with serving(Starlette(routes=[Route("/", answer)])) as address:
+    routes = [Route(path, answer) for path in pages]
+    with serving(Starlette(routes=routes)) as address:
         yield address
 
 
@@ -43,21 +48,30 @@ def circumstances() -> Circumstances:
 
 
 @pytest.fixture
-def visit(browser: Browser, report: str, circumstances: Circumstances) -> Iterator[Visit]:
-    visit = Visit(browser, report, **circumstances)
+def visit(browser: Browser, reports: str, circumstances: Circumstances) -> Iterator[Visit]:
+    visit = Visit(browser, reports, **circumstances)
     yield visit
     visit.close()
     assert visit.complaints == []
     assert visit.elsewhere == []
 
 
+@pytest.mark.parametrize("path", ["/", "/replica"])
 @pytest.mark.parametrize("circumstances", SCREENS.values(), ids=SCREENS)
-def test_axe_finds_nothing_and_nothing_but_tables_scrolls_sideways(visit: Visit) -> None:
-    page = visit.open()
+def test_axe_finds_nothing_and_nothing_but_tables_scrolls_sideways(visit: Visit, path: str) -> None:
+    page = visit.open(path)
     page.evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
     assert Axe().run(page).generate_snapshot() == ""
     widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert widths[0] <= widths[1]
+
+
+def test_the_report_of_a_replica_marks_a_column_that_differs(visit: Visit) -> None:
+    page = visit.open("/replica")
+    expect(page).to_have_title("Audit of orders: 5 rows differ")
+    row = page.get_by_role("article", name='other_values: ["o-1"]').get_by_role("row", name="size")
+    expect(row.get_by_role("rowheader")).to_have_text("size differs")
+    expect(row.get_by_role("cell")).to_have_text(["1 (Integer)", "1 (String)"])
 
 
 def test_a_script_in_a_name_is_text(visit: Visit) -> None:

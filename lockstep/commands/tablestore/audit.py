@@ -3,7 +3,8 @@
 import math
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -14,7 +15,7 @@ from lockstep.audit.audit import WATERMARK
 from lockstep.commands.chosen_stack import applies as applying
 from lockstep.commands.chosen_stack import changed_stack_options
 from lockstep.commands.endings import NO
-from lockstep.commands.files import WRITTEN, opened
+from lockstep.commands.files import DIFFERENT_FILES, WRITTEN, html_option, is_same, opened, tell_of
 from lockstep.commands.losses import show_unread
 from lockstep.commands.options import (
     APPLY_HINT,
@@ -29,8 +30,10 @@ from lockstep.commands.tablestore.target import replica_of
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import counted, printable
 from lockstep.repair.repair import check_limit
+from lockstep.reports.row_words import ROW_ACTIONS
 from lockstep.stack.clients import Clients, ReplicaClients
 from lockstep.stack.replica import ReplicaStack, row_repair
+from lockstep.stack.stack import command_for
 from lockstep.stack.use_cases.replica_audit import (
     DEPLOYED_WATERMARK,
     ReplicaAuditOptions,
@@ -39,13 +42,7 @@ from lockstep.stack.use_cases.replica_audit import (
 from lockstep.stream.losses import typed
 from lockstep.tablestore import repairing
 from lockstep.tablestore.audit import ReplicaAudit, RowDifference
-from lockstep.tablestore.repairing import RepairedRows, RowAction, RowPlan
-
-_WORDS: dict[RowAction, str] = {
-    "write": "write the row",
-    "remove": "remove the row",
-    "correct_item": "leave: correct the item or the settings",
-}
+from lockstep.tablestore.repairing import RepairedRows, RowPlan
 
 
 class ReplicaRepairing(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,6 +81,7 @@ class ReplicaRepairing(msgspec.Struct, frozen=True, omit_defaults=True):
     metavar="FILE",
     help="Write each difference to FILE (NDJSON).",
 )
+@html_option
 @rate_option
 @click.option(
     "--row-rate",
@@ -114,6 +112,7 @@ def audit_command(
     *,
     values: bool,
     report_file: Path | None,
+    html_file: Path | None,
     rate: float | None,
     row_rate: float | None,
     within: float,
@@ -136,6 +135,7 @@ def audit_command(
     for wrong, why in (
         (applies and not repair, "--apply requires --repair"),
         (not repair and is_said("at_most"), "--at-most requires --repair"),
+        (is_same(html_file, report_file), DIFFERENT_FILES),
     ):
         if wrong:
             raise click.UsageError(why)
@@ -144,17 +144,37 @@ def audit_command(
     options = ReplicaAuditOptions(
         values=values, rate=rate, row_rate=row_rate, within=within, watermark=watermark
     )
-    with tempfile.TemporaryFile() as file:
-        differences = RowDifferences(file, report)
-        found = ReplicaRepairing(_audited(clients, replica, options, differences))
+    with ExitStack() as ended:
+        page = None
+        if html_file is not None:
+            from lockstep.commands.html_report import LOCAL, html_report  # noqa: PLC0415 - Jinja2
+            from lockstep.stack.use_cases.replica_report import ReplicaReport  # noqa: PLC0415
+
+            report_of_audit = ReplicaReport(clients, replica, name or LOCAL, values=values)
+            page = ended.enter_context(html_report(html_file, report_of_audit))
+        differences = RowDifferences(
+            ended.enter_context(tempfile.TemporaryFile()), report, page.add if page else None
+        )
+        audit = _audited(clients, replica, options, differences)
+        plan = None
+        if (repair or page) and audit.result == "different":
+            plan = repairing.planned(differences, audit.rows)
+        if page is not None:
+            page.write(audit, plan, list(_ways_out(audit, plan, name, state)))
+        tell_of(html_file, "the report for people")
+        found = ReplicaRepairing(audit)
         if repair:
             found = _repaired(
                 clients,
                 replica,
-                found.audit,
+                ReplicaRepairing(audit, plan),
                 differences,
                 options,
                 at_most=at_most if applies else None,
+            )
+        if page is not None and found.repaired and found.after:
+            page.write_repaired(
+                found.repaired, found.after, list(_ways_out(found.after, None, name, state))
             )
     if as_json:
         print_json(found if repair else found.audit, applied=applies)
@@ -166,9 +186,22 @@ def audit_command(
 class RowDifferences:
     """The differences that an audit found: in a temporary file, and in the user's report."""
 
-    def __init__(self, file: IO[bytes], report: BinaryIO | None) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        report: BinaryIO | None,
+        gather: Callable[[RowDifference], None] | None = None,
+    ) -> None:
+        """Begin without differences.
+
+        Args:
+            file: is read again for a repair.
+            report: the user's report, one line for each difference.
+            gather: is called with each difference.
+        """
         self._file = file
         self._report = report
+        self._gather = gather
 
     def add(self, found: RowDifference) -> None:
         """Add a difference."""
@@ -176,6 +209,8 @@ class RowDifferences:
         self._file.write(line)
         if self._report is not None:
             self._report.write(line)
+        if self._gather is not None:
+            self._gather(found)
 
     def __iter__(self) -> Iterator[RowDifference]:
         """Read all differences."""
@@ -202,18 +237,16 @@ def _audited(
 def _repaired(
     clients: Clients | ReplicaClients,
     replica: ReplicaStack,
-    found: ReplicaAudit,
+    found: ReplicaRepairing,
     differences: RowDifferences,
     options: ReplicaAuditOptions,
     *,
     at_most: float | None,
 ) -> ReplicaRepairing:
-    """Plan the repair and, where `at_most` is given, make it."""
-    if found.result != "different":
-        return ReplicaRepairing(found)
-    plan = repairing.planned(differences, found.rows)
-    if at_most is None or not plan.changes:
-        return ReplicaRepairing(found, plan)
+    """Make a planned repair where `at_most` is given."""
+    plan = found.plan
+    if plan is None or at_most is None or not plan.changes:
+        return found
     check_limit(plan, at_most, of="rows")
     with notes.status("repairing") as line:
         done = repairing.apply(
@@ -223,7 +256,20 @@ def _repaired(
             clients.clock,
             lambda count: line.update(f"repairing: {count:,}"),
         )
-    return ReplicaRepairing(found, plan, done, _audited(clients, replica, options))
+    return ReplicaRepairing(found.audit, plan, done, _audited(clients, replica, options))
+
+
+def _ways_out(
+    found: ReplicaAudit, plan: RowPlan | None, name: str | None, state: Path
+) -> Iterator[str]:
+    """What can be done after an audit, one line each."""
+    if plan is not None and plan.changes:
+        words = f"tablestore audit --repair --apply{' --values' if found.values else ''}"
+        yield f"{command_for(words, name, state)} makes the repair"
+    if "unconvertible" in found.differences:
+        yield "correct the items that Table Store cannot hold, or the settings"
+    if found.losses:
+        yield f"{command_for('tablestore audit --values', name, state)} finds old values"
 
 
 def show(found: ReplicaRepairing) -> None:
@@ -233,7 +279,7 @@ def show(found: ReplicaRepairing) -> None:
         return
     print_table(
         ["difference", "repair", " rows"],
-        [[one.kind, _WORDS[one.action], f"{one.rows:,}"] for one in found.plan.planned],
+        [[one.kind, ROW_ACTIONS[one.action], f"{one.rows:,}"] for one in found.plan.planned],
     )
     for one in found.plan.planned:
         answers.print(f"for example, {one.kind}: {printable(one.example)}")

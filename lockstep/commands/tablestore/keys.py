@@ -125,16 +125,3 @@ def word_of(would: Would) -> WouldWord:
             return "failed"
         case _:
             return "repair"
-
-
-def words_of(would: Would) -> str:
-    """What a redrive would do with a key, in words."""
-    match would:
-        case Duplicate():
-            return "nothing: the row is as the source says"
-        case Refused(detail):
-            return f"nothing: {detail}"
-        case Failed(detail):
-            return f"unknown now: {detail}"
-        case _:
-            return "write the row as the source says"

@@ -26,7 +26,6 @@ from lockstep.commands.tablestore.keys import (
     show_keys,
     show_unreadable,
     word_of,
-    words_of,
 )
 from lockstep.commands.tablestore.target import replica_of
 from lockstep.console.terminal import answers, cut, notes, print_json, print_table
@@ -34,6 +33,7 @@ from lockstep.console.text import printable
 from lockstep.console.times import moment, printed
 from lockstep.quarantine.records import parse_time, payload
 from lockstep.stack.use_cases.replica_quarantine import ReplicaQuarantine, key_with_id
+from lockstep.tablestore.key_states import in_words
 from lockstep.tablestore.quarantined_keys import WantedKeys
 from shared.quarantine import QuarantinedRecord, QuarantineReason
 
@@ -148,7 +148,7 @@ def show_command(key_id: str, name: str | None, state: Path, *, as_json: bool) -
                 item=now.item,
                 row=now.row,
                 would=word_of(now.would),
-                why=words_of(now.would),
+                why=in_words(now.would),
             )
         )
         return
@@ -159,7 +159,7 @@ def show_command(key_id: str, name: str | None, state: Path, *, as_json: bool) -
         "detail": one.detail,
         "first change": printed(moment(one.arrived_at)),
         "quarantined": printed(parse_time(one.quarantined_at)),
-        "redrive": words_of(now.would),
+        "redrive": in_words(now.would),
     }
     print_table(["", ""], [[label, printable(value)] for label, value in said.items()])
     for held in records:

@@ -30,12 +30,12 @@ from lockstep.commands.tablestore.keys import (
     show_keys,
     show_unreadable,
     word_of,
-    words_of,
 )
 from lockstep.commands.tablestore.target import replica_of
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
 from lockstep.stack.use_cases.replica_quarantine import ReplicaQuarantine, key_with_id
+from lockstep.tablestore.key_states import in_words
 from lockstep.tablestore.quarantined_keys import FoundKeys, WantedKeys
 from lockstep.tablestore.redrive import KeptKey, KeyRedriveReport
 
@@ -118,7 +118,7 @@ def redrive_command(
     if not applies:
         states = quarantine.states(keys)
         kept = [
-            KeptKey(one.id, one.key, words_of(state.would))
+            KeptKey(one.id, one.key, in_words(state.would))
             for one, state in zip(keys, states, strict=True)
             if word_of(state.would) in {"refused", "failed"}
         ]

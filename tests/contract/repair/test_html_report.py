@@ -1,17 +1,14 @@
 """`audit --html` on the real engines: the report says what the command says."""
 
-import datetime as dt
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 
-from lockstep.reports.content import AuditedWith
-from lockstep.reports.gathering import Gathering
 from lockstep.reports.page import html_of
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases import audit as use_case
-from lockstep.stack.use_cases.audit_report import report_content
+from lockstep.stack.use_cases.audit_report import ImageReport
 from shared.change import Change
 from tests.contract.redrive.conftest import Stage
 from tests.contract.repair.hand import Hand, a_change, stamp
@@ -105,11 +102,10 @@ def test_a_quarantined_record_that_explains_a_difference_is_in_the_report(
 
 def test_a_report_says_so_if_a_store_answers_no_more_when_examples_are_read(stage: Stage) -> None:
     three_kinds(stage)
-    gathered = Gathering(stage.clients.clock.now())
-    found = use_case.audit(stage.clients, lambda _store, _count: None, gathered.add)
     gone = msgspec.structs.replace(stage.stack, table="no-such-table")
-    how = AuditedWith("museum", "local", dt.datetime.now(dt.UTC), values=False, since=None)
-    content = report_content(Clients(gone), how, found, gathered, plan=None)
-    assert content.examples == []
-    assert "no-such-table" in (content.unread or "")
+    report = ImageReport(Clients(gone), "museum", values=False, since=None)
+    found = use_case.audit(stage.clients, lambda _store, _count: None, report.add)
+    content = report.content(found, None)
+    assert content.examples.some == []
+    assert "no-such-table" in (content.examples.unread or "")
     assert b"The examples could not be read: " in html_of(content)

@@ -47,7 +47,7 @@ def test_the_newest_arrival_counts_and_one_in_the_future_does_not() -> None:
     )
     gathered.add(a_difference(2, arrived_at=later))
     gathered.add(a_difference(3, arrived_at=0))
-    (bar,) = gathered.timeline.bars()
+    (bar,) = gathered.over_time.bars
     assert bar.begins.timestamp() * 1000 <= known
-    assert (bar.counts, gathered.timeline.unknown) == ({"table_behind": 1}, 2)
+    assert (bar.counts, gathered.over_time.unknown) == ({"table_behind": 1}, 2)
     assert (gathered.explained, gathered.quarantined) == ({"table_behind": 1}, {"T1"})

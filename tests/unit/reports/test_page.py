@@ -1,39 +1,19 @@
 """The report as HTML: what it says, what it may load, and what text of a store cannot do."""
 
 import re
-from html import unescape
-from html.parser import HTMLParser
 
 import msgspec
 
 from lockstep.audit.audit import Audit, Sample
 from lockstep.repair.repair import Example, Repaired
-from lockstep.reports.content import ReportContent, verdict
+from lockstep.reports.image_audit import verdict, with_repair
 from lockstep.reports.page import html_of
-from lockstep.reports.words import ACTIONS, AHEAD, KINDS
 from lockstep.stream.losses import StoppedConsumer
 from tests.audited import NAMES, content_of, gathered_of, harmed, report_of
 from tests.unit.audit.stand import Stand
+from tests.unit.reports.elements import Elements, words
 
 LARGEST_BYTES = 400_000
-
-
-class Elements(HTMLParser):
-    """All elements with their attributes."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-
-def words(content: ReportContent) -> str:
-    """The text of the report."""
-    page = re.sub(r"<style>.*?</style>|<wbr>", "", html_of(content).decode(), flags=re.DOTALL)
-    return " ".join(unescape(re.sub("<[^>]+>", " ", page)).split())
 
 
 def test_text_of_the_stores_makes_no_element_and_no_address_is_loaded() -> None:
@@ -64,16 +44,17 @@ def test_the_policy_allows_nothing_but_the_style_of_the_template() -> None:
 def test_a_report_says_what_the_audit_the_repair_and_the_losses_say() -> None:
     content = report_of(harmed())
     text = words(content)
-    audit, plan = content.audit, content.plan
+    plan = content.plan
     assert plan is not None
-    assert f"table {audit.table} index {audit.index}" in text
-    for kind, count in audit.differences.items():
-        assert f"{kind} {KINDS[kind]} {count}" in text  # type: ignore[index] # no quarantine here
-    for kind, count in audit.ahead.items():
-        assert f"{AHEAD[kind]} {count}" in text
+    entries = content.audit.entries
+    assert f"table {entries['table']} index {entries['index']}" in text
+    for kind, count in content.kinds:
+        assert f"{kind} {content.words.meanings[kind]} {count}" in text  # no quarantine here
+    for what, count in content.ahead.items():
+        assert f"{what} {count}" in text
     for row in plan.planned:
-        assert f"{row.kind} {ACTIONS[row.action]} {row.images}" in text
-    assert f"{plan.changes} of {plan.images} images would be written" in text
+        assert f"{row.kind} {row.action} {row.count}" in text
+    assert f"{plan.changes} of {plan.of} images would be written" in text
     assert "write_to_es 3 2026-11-19T08:00:00Z 2026-11-20T08:00:00Z" in text
     assert "D00045 write_to_es refused_by_store the index refused it" in text
     assert "`lockstep audit --repair --apply --stack museum` makes the repair" in text
@@ -84,11 +65,11 @@ def test_a_report_says_what_the_audit_the_repair_and_the_losses_say() -> None:
 def test_the_timeline_is_also_a_table_with_all_its_numbers() -> None:
     content = report_of(harmed())
     text = words(content)
-    for bar in content.bars:
+    for bar in content.over_time.bars:
         if bar.counts:
             numbers = " ".join(str(bar.counts.get(kind, 0)) for kind, _ in content.kinds)
             assert f"{bar.begins:%Y-%m-%dT%H:%M:%S}Z {numbers}" in text
-    assert sum(sum(bar.counts.values()) for bar in content.bars) == sum(
+    assert sum(sum(bar.counts.values()) for bar in content.over_time.bars) == sum(
         count for _, count in content.kinds
     )
 
@@ -106,7 +87,7 @@ def test_a_repair_is_told_with_the_audit_after_it() -> None:
     undecided = [Example(f"T{n}", "the item is malformed") for n in range(25)]
     done = Repaired(2, {"write_index": 70}, 9, undecided, [Example("<b>", "a shard is missing")])
     after = Audit("equal", table=306, index=306, differences={}, seconds=1.0)
-    text = words(msgspec.structs.replace(content, repaired=done, after=after))
+    text = words(with_repair(content, done, after, []))
     assert "After the repair equal The table and the index are equal" in text
     assert "70 images were written, in 2 passes." in text
     assert "What the repair did" in text
@@ -131,9 +112,8 @@ def test_each_result_has_words_and_a_wrong_index_is_never_good_news() -> None:
 def test_a_consumer_that_does_not_read_is_told() -> None:
     content = report_of(harmed())
     stopped = (StoppedConsumer("write_to_es", "disabled", None),)
-    audit = msgspec.structs.replace(content.audit, losses=(), stopped=stopped)
     assert "write_to_es does not read: disabled." in words(
-        msgspec.structs.replace(content, audit=audit)
+        msgspec.structs.replace(content, losses=(), stopped=stopped)
     )
 
 

@@ -48,7 +48,7 @@ def test_another_arrival_is_no_difference_because_an_audit_does_not_compare_it()
     other = msgspec.structs.replace(renamed("The sea"), arrived_at=CHANGE.arrived_at + 1)
     pairs = by_name(pairs_of(an_item(CHANGE), a_hit(other)))
     assert pairs["arrived_at"].mark == "not compared"
-    assert pairs["arrived_at"].table != pairs["arrived_at"].index
+    assert pairs["arrived_at"].record != pairs["arrived_at"].replica
 
 
 def test_a_moved_version_of_opensearch_is_a_field_of_its_own() -> None:
@@ -57,10 +57,10 @@ def test_a_moved_version_of_opensearch_is_a_field_of_its_own() -> None:
     assert pairs["checked_version"] == moved
 
 
-@pytest.mark.parametrize("absent", ["table", "index"])
+@pytest.mark.parametrize("absent", ["record", "replica"])
 def test_where_one_store_has_nothing_only_the_state_differs(absent: str) -> None:
-    item = None if absent == "table" else an_item(CHANGE)
-    document = None if absent == "index" else a_hit(CHANGE)
+    item = None if absent == "record" else an_item(CHANGE)
+    document = None if absent == "replica" else a_hit(CHANGE)
     pairs = pairs_of(item, document)
     assert [pair.name for pair in pairs if pair.mark == "differs"] == ["state"]
     assert getattr(by_name(pairs)["state"], absent) == "absent"
@@ -71,7 +71,7 @@ def test_a_malformed_entry_says_what_is_wrong_and_shows_what_can_be_read() -> No
     item = {**an_item(CHANGE), "version": {"S": "two"}}
     pairs = by_name(pairs_of(item, a_hit(CHANGE)))
     assert pairs["state"] == FieldPair("state", "malformed", "image", "differs")
-    assert "$.version" in (pairs["malformed"].table or "")
+    assert "$.version" in (pairs["malformed"].record or "")
     assert pairs["version"] == FieldPair("version", None, f"{STAMP}", "differs")
     assert pairs["name"] == FieldPair("name", "The sea", "The sea", "same")
 
@@ -82,12 +82,12 @@ def test_long_values_are_cut_around_the_first_character_that_differs() -> None:
         pairs_of(an_item(renamed(f"{same}one{same}")), a_hit(renamed(f"{same}two{same}")))
     )
     name = pairs["name"]
-    assert name.table is not None
-    assert name.index is not None
-    assert "one" in name.table
-    assert "two" in name.index
-    assert len(name.table) < LONGEST + 40
-    assert name.table.endswith("(10,003 characters)")
+    assert name.record is not None
+    assert name.replica is not None
+    assert "one" in name.record
+    assert "two" in name.replica
+    assert len(name.record) < LONGEST + 40
+    assert name.record.endswith("(10,003 characters)")
 
 
 @pytest.mark.parametrize(
