@@ -1,4 +1,4 @@
-"""Creates the table of the local stack, with the same definition as in template.yaml."""
+"""Creates a table of the local stack, with the same definition as in template.yaml."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 PURGED_BY = "expires_at"
 
 
-def ensure_table(client: "DynamoDBClient", name: str, *, streams: bool = False) -> None:
-    """Create the table unless it exists, and turn on the purge of expired tombstones.
+def ensure_table(
+    client: "DynamoDBClient", name: str, *, key: str = KEY, streams: bool = False
+) -> None:
+    """Create a table with this key unless it exists, and turn on the purge of expired items.
 
     An existing table with another key is not changed; `ImageTable.check` reports it. With `streams`
     the table gets a stream of its changes, unless it has one.
@@ -20,8 +22,8 @@ def ensure_table(client: "DynamoDBClient", name: str, *, streams: bool = False) 
     with suppress(client.exceptions.ResourceInUseException):
         client.create_table(
             TableName=name,
-            AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
             BillingMode="PAY_PER_REQUEST",
         )
     client.get_waiter("table_exists").wait(

@@ -16,7 +16,7 @@ from functions.write_to_es.index import (
     ensure_index,
 )
 from lockstep.local.replica import ensure_replica
-from lockstep.pictures.bucket.rows import ensure_rows
+from lockstep.pictures.bucket import rows
 
 if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
@@ -66,7 +66,7 @@ def prepare(
         ):
             clients.s3.create_bucket(Bucket=bucket)
     if stack.pictures is not None:
-        ensure_rows(clients.dynamodb, stack.pictures.rows)
+        ensure_table(clients.dynamodb, stack.pictures.rows, key=rows.KEY)
     ensure_replica(stack)
 
 

@@ -8,18 +8,15 @@ from typing import Any
 import boto3
 import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from doors.quarantine import disable_expect_header
 from lockstep.make_thumbnails.keeping import ThumbnailBucket, ThumbnailKeeper
 from lockstep.make_thumbnails.sandbox import draw_in_sandbox
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.reading import PictureSettings
-from lockstep.pictures_to_events.batch import NotificationWork
+from lockstep.pictures_to_events.batch import CLIENTS, NotificationWork
 from lockstep.pictures_to_events.handler import (
-    CONNECT_SECONDS,
     LONGEST_LOOK_SECONDS,
-    READ_SECONDS,
     logger,
     set_aside,
     tell,
@@ -33,13 +30,8 @@ _MIB = 1024 * 1024
 @cache
 def work() -> NotificationWork:
     """What keeps thumbnails, with the resources that the environment names."""
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 3},
-    )
     session = boto3.Session()
-    s3 = session.client("s3", config=config)
+    s3 = session.client("s3", config=CLIENTS)
     disable_expect_header(s3)
     bucket = os.environ["PICTURE_BUCKET"]
     keeper = ThumbnailKeeper(
@@ -52,7 +44,7 @@ def work() -> NotificationWork:
     return NotificationWork(
         bucket=bucket,
         align=keeper.keep,
-        set_aside=partial(set_aside, session.client("sqs", config=config), queue),
+        set_aside=partial(set_aside, session.client("sqs", config=CLIENTS), queue),
         tell=tell,
     )
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Final, Literal
 import msgspec
 
 from lockstep.make_thumbnails.outcome import Drawn, NotDrawn
-from lockstep.pictures.bucket.aligner import ForeignKeyError
+from lockstep.pictures.bucket.aligner import ForeignKeyError, RestlessKeyError
 from lockstep.pictures.kept import kept
 from lockstep.pictures.notes import NotAPictureError
 from shared.picture_ids import PREFIX, id_of_key, key_after
@@ -35,10 +35,6 @@ _CACHED: Final = "private, max-age=900"
 _TRIES: Final = 5
 
 type Thumbnailing = Literal["drawn", "not drawn", "removed", "unchanged"]
-
-
-class KeepsChangingError(OSError):
-    """The object of a key was another one after each try: another attempt may succeed."""
 
 
 class ThumbnailBucket:
@@ -110,7 +106,7 @@ class ThumbnailKeeper:
 
         Raises:
             ForeignKeyError: the key is not below the prefix of pictures.
-            KeepsChangingError: the object changed during each of several tries.
+            RestlessKeyError: the object changed during each of several tries.
             DrawingStoppedError: see `draw_in_sandbox`.
         """
         rest = key_after(PREFIX, key)
@@ -122,7 +118,7 @@ class ThumbnailKeeper:
             outcome = self._match(key, image_id, identity)
             if outcome is not None and self._pictures.identity(key) == identity:
                 return outcome
-        raise KeepsChangingError(f"{key} changed during {_TRIES} tries")
+        raise RestlessKeyError(key, _TRIES)
 
     def _match(
         self, key: str, image_id: str, identity: "ObjectIdentity | None"

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Final, Literal
 
 import msgspec
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from lockstep.console.errors import UserError
@@ -43,6 +44,14 @@ _MISSING_CODES: Final = frozenset(
     }
 )
 _DENIED_STATUSES: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+# The clients of a function that works through notifications.
+CLIENTS: Final = Config(
+    connect_timeout=2,
+    read_timeout=20,
+    retries={"mode": "standard", "total_max_attempts": 3},
+)
 
 
 class SetAside(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import boto3
 import msgspec
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from doors.clock import SYSTEM_CLOCK
 from doors.log import new_logger
@@ -18,14 +17,13 @@ from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAlig
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.bucket.rows import PictureRows, salt_of
 from lockstep.pictures.reading import PictureSettings
-from lockstep.pictures_to_events.batch import Looked, NotificationWork, SetAside
+from lockstep.pictures_to_events.batch import CLIENTS, Looked, NotificationWork, SetAside
 from lockstep.pictures_to_events.notifications import QueueBatch
 from shared.batch import BatchResponse
 from shared.picture_ids import PREFIX
 
 logger = new_logger()
 
-CONNECT_SECONDS, READ_SECONDS = 2, 20
 # A large picture is read in this time.
 LONGEST_LOOK_SECONDS = 120
 _MIB = 1024 * 1024
@@ -43,21 +41,16 @@ def settings() -> PictureSettings:
 @cache
 def work() -> NotificationWork:
     """What brings keys in line, with the resources that the environment names."""
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 3},
-    )
     session = boto3.Session()
-    dynamodb = session.client("dynamodb", config=config)
-    s3 = session.client("s3", config=config)
+    dynamodb = session.client("dynamodb", config=CLIENTS)
+    s3 = session.client("s3", config=CLIENTS)
     disable_expect_header(s3)
     bucket, rows = os.environ["PICTURE_BUCKET"], os.environ["PICTURE_ROWS_TABLE"]
     aligner = KeyAligner(
         PictureRows(dynamodb, rows, salt_of(dynamodb, rows)),
         BucketPictures(s3, bucket, settings()),
         ImageVersions(dynamodb, os.environ["TABLE_NAME"]),
-        EventStream(session.client("kinesis", config=config), os.environ["STREAM_NAME"]),
+        EventStream(session.client("kinesis", config=CLIENTS), os.environ["STREAM_NAME"]),
         prefix=PREFIX,
         now=SYSTEM_CLOCK.steady().now,
     )
@@ -65,7 +58,7 @@ def work() -> NotificationWork:
     return NotificationWork(
         bucket=bucket,
         align=aligner.align,
-        set_aside=partial(set_aside, session.client("sqs", config=config), queue),
+        set_aside=partial(set_aside, session.client("sqs", config=CLIENTS), queue),
         tell=tell,
     )
 

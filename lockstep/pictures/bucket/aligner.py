@@ -39,6 +39,15 @@ class ForeignKeyError(ValueError):
 class RestlessKeyError(UserError):
     """The object or the row of a key changed each time while it was read."""
 
+    def __init__(self, key: str, times: int) -> None:
+        """Say so.
+
+        Args:
+            key: the whole key of the object.
+            times: how often it changed.
+        """
+        super().__init__(f"{key} changed each of {times} times while it was read: try again later")
+
 
 class GivenByUpload(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a person gives for a picture besides its content.
@@ -165,9 +174,7 @@ class KeyAligner:
         while True:
             starts += isinstance(wanted, ReadRow)
             if starts > MOST_STARTS:
-                raise RestlessKeyError(
-                    f"{key} changed each of {MOST_STARTS} times while it was read: try again later"
-                )
+                raise RestlessKeyError(key, MOST_STARTS)
             try:
                 wanted = routine.send(self._answer(wanted, key, image_id, given))
             except StopIteration as end:

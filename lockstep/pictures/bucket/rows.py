@@ -135,26 +135,6 @@ def _row_in(item: "Mapping[str, AttributeValueTypeDef]") -> PictureRow:
     )
 
 
-def ensure_rows(client: "DynamoDBClient", table: str) -> None:
-    """Create the table of a local stack unless it exists; with its time to live."""
-    with suppress(client.exceptions.ResourceInUseException):
-        client.create_table(
-            TableName=table,
-            AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-    client.get_waiter("table_exists").wait(
-        TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-    )
-    purge = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-    if purge.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
-        client.update_time_to_live(
-            TableName=table,
-            TimeToLiveSpecification={"Enabled": True, "AttributeName": PURGED_BY},
-        )
-
-
 def salt_of(client: "DynamoDBClient", table: str) -> bytes:
     """The salt of the table; who asks first makes it. It never changes.
 

@@ -15,7 +15,7 @@ from PIL import Image as Pixels
 from functions.write_to_dynamodb.table import ensure_table
 from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAligner
 from lockstep.pictures.bucket.objects import BucketPictures
-from lockstep.pictures.bucket.rows import PictureRows, ensure_rows
+from lockstep.pictures.bucket.rows import KEY, PictureRows
 from lockstep.pictures.reading import PictureSettings
 from shared.event import Event
 from shared.picture_ids import PREFIX
@@ -102,7 +102,7 @@ def place(dynamodb_endpoint: str, s3_endpoint: str, kinesis_endpoint: str) -> It
     found.s3.create_bucket(Bucket=name)
     found.kinesis.create_stream(StreamName=name, ShardCount=1)
     found.kinesis.get_waiter("stream_exists").wait(StreamName=name)
-    ensure_rows(found.dynamodb, found.rows)
+    ensure_table(found.dynamodb, found.rows, key=KEY)
     ensure_table(found.dynamodb, found.images)
     yield found
     for table in (found.rows, found.images):

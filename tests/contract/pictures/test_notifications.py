@@ -16,7 +16,7 @@ from msgspec import UNSET
 from msgspec.json import decode
 
 from functions.write_to_dynamodb.table import ensure_table
-from lockstep.pictures.bucket.rows import ensure_rows
+from lockstep.pictures.bucket import rows
 from lockstep.pictures_to_events import handler
 from lockstep.pictures_to_events.batch import NotificationWork
 from lockstep.pictures_to_events.local import listed, troubled
@@ -102,7 +102,7 @@ class Aws:
             Bucket="pictures", VersioningConfiguration={"Status": "Enabled"}
         )
         self.kinesis.create_stream(StreamName="images", ShardCount=1)
-        ensure_rows(self.dynamodb, "rows")
+        ensure_table(self.dynamodb, "rows", key=rows.KEY)
         ensure_table(self.dynamodb, "images")
         self.letters = self.sqs.create_queue(QueueName="letters")["QueueUrl"]
 

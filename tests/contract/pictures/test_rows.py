@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from functions.write_to_dynamodb.table import ensure_table
 from lockstep.local.prepare import prepare
 from lockstep.pictures.alignment import PictureRow
-from lockstep.pictures.bucket.rows import SALT, PictureRows, ensure_rows, salt_of
+from lockstep.pictures.bucket import rows
+from lockstep.pictures.bucket.rows import SALT, PictureRows, salt_of
 from lockstep.pictures.reading import PictureSettings
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, PictureStores, Stack
@@ -29,7 +31,7 @@ KEY = PREFIX + "a.jpg"
 
 
 def test_the_table_of_rows_is_made_once_with_its_time_to_live(place: Place) -> None:
-    ensure_rows(place.dynamodb, place.rows)
+    ensure_table(place.dynamodb, place.rows, key=rows.KEY)
     made = place.dynamodb.describe_table(TableName=place.rows)["Table"]
     assert made["KeySchema"] == [{"AttributeName": "key", "KeyType": "HASH"}]
     purge = place.dynamodb.describe_time_to_live(TableName=place.rows)["TimeToLiveDescription"]

@@ -8,10 +8,10 @@ from typing import IO, Any
 import pytest
 from PIL import Image as Pixels
 
-from lockstep.make_thumbnails.keeping import KeepsChangingError, ThumbnailBucket, ThumbnailKeeper
+from lockstep.make_thumbnails.keeping import ThumbnailBucket, ThumbnailKeeper
 from lockstep.make_thumbnails.outcome import Drawn, NotDrawn
 from lockstep.make_thumbnails.sandbox import draw_in_sandbox
-from lockstep.pictures.bucket.aligner import ForeignKeyError
+from lockstep.pictures.bucket.aligner import ForeignKeyError, RestlessKeyError
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.reading import PictureSettings
 from shared.picture_ids import PREFIX, id_of_key
@@ -200,5 +200,5 @@ def test_a_picture_that_keeps_changing_comes_again(thumbs: Thumbs) -> None:
         thumbs.place.upload("a.jpg", picture(title=str(next(number))))
         return DRAWN
 
-    with pytest.raises(KeepsChangingError):
+    with pytest.raises(RestlessKeyError, match="changed each of 5 times"):
         thumbs.keeper(changing).keep(KEY)
