@@ -26,6 +26,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 
 from lockstep.local.engines.artifacts import PARALLEL, ArtifactRepository, DownloadError
 from lockstep.local.engines.pins import EngineName, Kit, Pin
@@ -53,9 +54,10 @@ def progress_on(console: Console) -> Report:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
+            # One line, also on a terminal of 80 columns: a number never leaves its unit.
+            DownloadColumn(table_column=Column(no_wrap=True)),
+            TransferSpeedColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
         )
         with Progress(*columns, console=console, expand=True) as progress:
             task = progress.add_task(f"downloading {what}", total=size)
