@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -19,15 +19,15 @@ from lockstep.audit.report import as_line
 from lockstep.commands.answering import Answering, answer_options
 from lockstep.commands.answering import run as answer
 from lockstep.commands.answering import show as show_answer
-from lockstep.commands.chosen_stack import changed_stack_options, connected
-from lockstep.commands.files import (
+from lockstep.commands.audit_files import (
     DIFFERENT_FILES,
-    WRITTEN,
-    html_option,
+    KeptDifferences,
     is_same,
-    opened,
+    report_options,
     tell_of,
 )
+from lockstep.commands.chosen_stack import changed_stack_options, connected
+from lockstep.commands.files import opened
 from lockstep.commands.losses import show_acknowledged, show_unread
 from lockstep.commands.options import (
     APPLY_HINT,
@@ -96,14 +96,7 @@ def _changes(given: Mapping[str, Any]) -> bool:
 @click.option(
     "--values", is_flag=True, help="Compare all fields, not only version, digest and deletion."
 )
-@click.option(
-    "--report",
-    "report_file",
-    type=WRITTEN,
-    metavar="FILE",
-    help="Write each difference to FILE (NDJSON).",
-)
-@html_option
+@report_options
 @click.option(
     "--sample",
     type=click.IntRange(1, 10_000),
@@ -218,8 +211,12 @@ def audit_command(
 
             report_of_audit = ImageReport(clients, name or LOCAL, values=values, since=since)
             page = ended.enter_context(html_report(html_file, report_of_audit))
-        differences = Differences(
-            ended.enter_context(tempfile.TemporaryFile()), report, page.add if page else None
+        differences = KeptDifferences(
+            ended.enter_context(tempfile.TemporaryFile()),
+            report,
+            page.add if page else None,
+            line=as_line,
+            read_as=DifferingImage,
         )
         if sample is not None:
             found = use_case.sample(clients, sample, differences.add, options)
@@ -263,44 +260,6 @@ def _end(
     else:
         show()
     sys.exit(found.exit_code)
-
-
-class Differences:
-    """The differences that an audit found: in a temporary file, and in the user's reports."""
-
-    def __init__(
-        self,
-        file: IO[bytes],
-        report: BinaryIO | None,
-        gather: Callable[[Difference], None] | None = None,
-    ) -> None:
-        """Begin without differences.
-
-        Args:
-            file: is read again for a repair.
-            report: the user's report, one line for each difference.
-            gather: is called with each difference.
-        """
-        self._file = file
-        self._report = report
-        self._gather = gather
-        self._encoder = msgspec.json.Encoder()
-        self.count = 0
-
-    def add(self, found: Difference) -> None:
-        """Add a difference."""
-        self.count += 1
-        line = self._encoder.encode(as_line(found)) + b"\n"
-        self._file.write(line)
-        if self._report is not None:
-            self._report.write(line)
-        if self._gather is not None:
-            self._gather(found)
-
-    def __iter__(self) -> Iterator[DifferingImage]:
-        """Read all differences, as a repair needs them."""
-        self._file.seek(0)
-        return map(msgspec.json.Decoder(DifferingImage).decode, self._file)
 
 
 def audited(

@@ -3,19 +3,26 @@
 import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any
 
 import click
 import msgspec
 
 from lockstep.audit.audit import WATERMARK
+from lockstep.commands.audit_files import (
+    DIFFERENT_FILES,
+    KeptDifferences,
+    is_same,
+    report_options,
+    tell_of,
+)
 from lockstep.commands.chosen_stack import applies as applying
 from lockstep.commands.chosen_stack import changed_stack_options
 from lockstep.commands.endings import NO
-from lockstep.commands.files import DIFFERENT_FILES, WRITTEN, html_option, is_same, opened, tell_of
+from lockstep.commands.files import opened
 from lockstep.commands.losses import show_unread
 from lockstep.commands.options import (
     APPLY_HINT,
@@ -74,14 +81,7 @@ class ReplicaRepairing(msgspec.Struct, frozen=True, omit_defaults=True):
 @click.option(
     "--values", is_flag=True, help="Compare all columns, not only keys, removals and versions."
 )
-@click.option(
-    "--report",
-    "report_file",
-    type=WRITTEN,
-    metavar="FILE",
-    help="Write each difference to FILE (NDJSON).",
-)
-@html_option
+@report_options
 @rate_option
 @click.option(
     "--row-rate",
@@ -152,10 +152,14 @@ def audit_command(
 
             report_of_audit = ReplicaReport(clients, replica, name or LOCAL, values=values)
             page = ended.enter_context(html_report(html_file, report_of_audit))
-        differences = RowDifferences(
-            ended.enter_context(tempfile.TemporaryFile()), report, page.add if page else None
+        differences = KeptDifferences(
+            ended.enter_context(tempfile.TemporaryFile()),
+            report,
+            page.add if page else None,
+            line=lambda found: found,
+            read_as=RowDifference,
         )
-        audit = _audited(clients, replica, options, differences)
+        audit = _audited(clients, replica, options, differences.add)
         plan = None
         if (repair or page) and audit.result == "different":
             plan = repairing.planned(differences, audit.rows)
@@ -183,46 +187,11 @@ def audit_command(
     sys.exit(found.exit_code)
 
 
-class RowDifferences:
-    """The differences that an audit found: in a temporary file, and in the user's report."""
-
-    def __init__(
-        self,
-        file: IO[bytes],
-        report: BinaryIO | None,
-        gather: Callable[[RowDifference], None] | None = None,
-    ) -> None:
-        """Begin without differences.
-
-        Args:
-            file: is read again for a repair.
-            report: the user's report, one line for each difference.
-            gather: is called with each difference.
-        """
-        self._file = file
-        self._report = report
-        self._gather = gather
-
-    def add(self, found: RowDifference) -> None:
-        """Add a difference."""
-        line = msgspec.json.encode(found) + b"\n"
-        self._file.write(line)
-        if self._report is not None:
-            self._report.write(line)
-        if self._gather is not None:
-            self._gather(found)
-
-    def __iter__(self) -> Iterator[RowDifference]:
-        """Read all differences."""
-        self._file.seek(0)
-        return map(msgspec.json.Decoder(RowDifference).decode, self._file)
-
-
 def _audited(
     clients: Clients | ReplicaClients,
     replica: ReplicaStack,
     options: ReplicaAuditOptions,
-    differences: RowDifferences | None = None,
+    on_difference: Callable[[RowDifference], None] = lambda _: None,
 ) -> ReplicaAudit:
     with notes.status("reading") as line:
         return replica_audit(
@@ -230,7 +199,7 @@ def _audited(
             replica,
             options,
             progress=lambda store, count: line.update(f"reading the {store}: {count:,}"),
-            on_difference=lambda one: differences.add(one) if differences else None,
+            on_difference=on_difference,
         )
 
 
@@ -238,7 +207,7 @@ def _repaired(
     clients: Clients | ReplicaClients,
     replica: ReplicaStack,
     found: ReplicaRepairing,
-    differences: RowDifferences,
+    differences: Iterable[RowDifference],
     options: ReplicaAuditOptions,
     *,
     at_most: float | None,

@@ -11,12 +11,13 @@ from click.testing import CliRunner
 
 from lockstep.audit.audit import Audit
 from lockstep.audit.recheck import Difference
+from lockstep.audit.report import as_line
 from lockstep.commands.answering import Answering, show
-from lockstep.commands.audit import Differences
+from lockstep.commands.audit_files import KeptDifferences
 from lockstep.commands.endings import OneLine
 from lockstep.commands.options import APPLY_HINT
 from lockstep.repair.answers import Answered, AnswerPlan, PlannedAnswer
-from lockstep.repair.repair import Example
+from lockstep.repair.repair import DifferingImage, Example
 from lockstep.stores.entry import Entry
 from lockstep.stores.readers import StoreUnreadableError
 from tests.unit.operator.command import assert_one_line, lockstep
@@ -38,7 +39,7 @@ def test_a_report_names_what_each_store_says_and_is_read_again_for_the_repair() 
         ),
     ]
     report = io.BytesIO()
-    differences = Differences(io.BytesIO(), report)
+    differences = KeptDifferences(io.BytesIO(), report, None, line=as_line, read_as=DifferingImage)
     for one in found:
         differences.add(one)
     for _ in range(2):
