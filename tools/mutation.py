@@ -18,7 +18,6 @@ import msgspec
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "internals" / "mutation.md"
-RESULTS = ROOT / "mutants"
 # Modules that send requests and write texts: contract tests and histories of the simulation cover
 # what the tests of a mutant cannot see.
 COUNTED = frozenset(

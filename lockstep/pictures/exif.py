@@ -46,7 +46,6 @@ _GPS_LONGITUDE = 4
 
 _HEADER_BYTES = 8
 _BIG_HEADER_BYTES = 16
-_BIG_TIFF = 43
 _DEGREE_PARTS = 3
 # Of a directory that another one names. All its values are short.
 _MOST_OF_SUB_DIRECTORY = 4 * 1024 * 1024

@@ -39,7 +39,6 @@ _CHUNK_BYTES = 1024 * 1024
 _JPEG_END = b"\xff\xd9"
 _PNG_SIGNATURE_BYTES = 8
 _PNG_SUM_BYTES = 4
-_PNG_PIXELS = frozenset({b"IDAT", b"fdAT"})
 _PNG_READ = frozenset({b"IHDR", b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
 _TURNED = frozenset({5, 6, 7, 8})
 # `warnings.catch_warnings` is for one thread at a time.

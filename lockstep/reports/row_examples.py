@@ -41,7 +41,7 @@ def row_examples(
             shown=shown,
             others=[one for one in pairs if one not in shown],
             repair=readable(in_words(state.would)),
-            note=f"{readable(found.detail)}." if found.detail else "",
+            note=f"The audit found: {readable(found.detail)}." if found.detail else "",
         )
 
 

@@ -28,8 +28,6 @@ from tests.unit.audit.stand import STAMP, Stand, a_change
 from tests.unit.audit.test_at_scale import Run
 
 DAY = 86_400.0
-# Much less than in the time that passes, so that a test is quick.
-MOVES_A_PAUSE = 60
 
 
 @pytest.fixture

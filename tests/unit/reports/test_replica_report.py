@@ -52,7 +52,7 @@ def test_a_row_or_an_item_that_is_missing_is_said_so() -> None:
 
 def test_a_flaw_of_the_version_is_shown_with_its_columns() -> None:
     assert marked("o-4")["lockstep_at"] == (None, "x")
-    assert "lockstep_at is no Integer." in words(REPORT)
+    assert "The audit found: lockstep_at is no Integer." in words(REPORT)
 
 
 def test_an_item_that_cannot_become_a_row_is_shown_with_its_types() -> None:
