@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := test
 .PHONY: help demo tool test test-all bench speed nightly check lint types layers workflows unit simulation proofs contract gate rebuild \
   wire engines faults search page flow crashes local-stack alarms scenarios nights package lambda-image roles \
-  client-library pythons nightly-simulation nightly-crashes nightly-search kills rebuilds uploads audit-at-scale \
+  client-library pythons nightly-simulation nightly-crashes nightly-search search-growth kills rebuilds uploads audit-at-scale \
   model bugs fuzz mutation vulnerabilities sbom relevance screenshots recordings template generated format pins clean
 
 # The groups of tests. `make test-all` runs all of them but the last two.
@@ -181,7 +181,7 @@ lambda-image: $(tools)/lambda-runtime.done ## Build the image for `sam local inv
 
 nightly: ## Run all tests that take hours; commit the line that the run adds to the simulation record.
 	$(MAKE) --no-print-directory --keep-going nightly-simulation model fuzz mutation nightly-crashes \
-	  nightly-search audit-at-scale template roles client-library pythons vulnerabilities sbom
+	  nightly-search search-growth audit-at-scale template roles client-library pythons vulnerabilities sbom
 
 nightly-simulation: $(venv)/dev.done ## Run a million histories, and the producer with a million records; search all seeded bugs.
 	$(bin)/python -m tools.seeded_bugs | diff docs/internals/seeded-bugs.md -
@@ -207,6 +207,12 @@ rebuilds: $(venv)/dev.done ## Rebuild the index 20 times, killed twice each, whi
 
 uploads: $(venv)/dev.done ## Upload 2,000 pictures in one command, and 2,000 in one that is killed again and again.
 	$(pytest) tests/flow/test_upload.py --pictures 2000
+
+# What is measured stays in GROWTH: an interrupted run goes on there.
+GROWTH = .growth
+GROWTH_IMAGES = 10000 100000 1000000
+search-growth: $(venv)/dev.done ## Measure search, audit and rebuild with 10,000 to 1,000,000 images on 1 and 5 index shards.
+	$(bin)/python -m benchmarks.search_growth $(GROWTH) --images $(GROWTH_IMAGES) --gate
 
 audit-at-scale: $(venv)/dev.done ## Audit and repair a million images in memory, then 69,202 on the real engines.
 	$(pytest) -rP --timeout 7200 tests/unit/audit/test_at_scale.py --images 1000000

@@ -90,6 +90,23 @@ def _children(process: psutil.Process) -> Sequence[psutil.Process]:
     return children
 
 
+def timed(run: Run, python: str, state: Path, *words: str) -> float:
+    """Run a command on a stack, and sample its processes meanwhile; return the seconds.
+
+    Raises:
+        SystemExit: the command fails.
+    """
+    started = time.monotonic()
+    command = [python, "-m", "lockstep", *words, "--state", str(state)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=state.parent) as process:
+        while process.poll() is None:
+            run.sample(state)
+            time.sleep(SAMPLE_SECONDS)
+    if process.returncode:
+        sys.exit(f"{' '.join(words)}: exit code {process.returncode}")
+    return time.monotonic() - started
+
+
 def measure(python: str, count: int) -> Run:
     """Put the records, wait until they are consumed, and audit."""
     run = Run()
@@ -99,15 +116,7 @@ def measure(python: str, count: int) -> Run:
             out.writelines(records(count))
 
         def step(name: str, *words: str) -> None:
-            started = time.monotonic()
-            command = [python, "-m", "lockstep", *words, "--state", str(state)]
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder) as process:
-                while process.poll() is None:
-                    run.sample(state)
-                    time.sleep(SAMPLE_SECONDS)
-            if process.returncode:
-                sys.exit(f"{' '.join(words)}: exit code {process.returncode}")
-            run.seconds[name] = time.monotonic() - started
+            run.seconds[name] = timed(run, python, state, *words)
 
         try:
             step("up", "up", "--detach")
