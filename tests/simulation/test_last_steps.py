@@ -12,11 +12,13 @@ from lockstep.simulation.faults import Tally
 from lockstep.simulation.history import History
 from lockstep.simulation.operators.imports import Imports
 from lockstep.simulation.operators.old_index import OldIndices
+from lockstep.simulation.oracle import Meaning, item
 from lockstep.simulation.plan import StepKind, plan
 from lockstep.simulation.run import broken_by
 from lockstep.simulation.violation import ViolationError
 from tests.simulation.test_operators import quiet
 from tests.simulation.wrong_components import WRONG
+from tests.unit.audit.stand import STAMP
 
 LAST: tuple[StepKind, ...] = ("interrupted import", "two purges", "redrive pointers")
 FILES = {
@@ -69,6 +71,18 @@ def test_a_rebuild_begins_again_when_its_index_is_old_and_brings_nothing_back() 
     assert tally["rebuilt months after an index was created"] == 20
     assert tally["rebuild killed"] > 5
     assert tally["rebuilt"] > 25
+
+
+def test_a_rebuild_may_give_the_index_what_somebody_put_into_the_table_by_hand() -> None:
+    """Also below a tombstone whose end has come in the index (seed 8,840,781)."""
+    history = History(quiet("rebuild"))
+    system = history.system
+    by_hand = Meaning("H0", STAMP, "image.updated", "2026-11-21T07:00:00Z", {"name": "by hand"})
+    raw = item(by_hand, arrived_at=round(system.time.now * 1000), shard_id="", sequence_number="1")
+    system.put_by_hand("H0", raw)
+    history.play()
+    held = system.consumers["write_to_dynamodb"].store.stored_version("H0")
+    assert ("H0", held) in system.given_index
 
 
 def test_no_purge_is_due_any_more_when_an_old_index_is_rebuilt() -> None:

@@ -337,11 +337,18 @@ class Rebuilds:
             self._tools.interleave(self._write_to_the_old, WORKING_SECONDS, is_running=True)
 
     def _note_gift(self, written: Written) -> None:
-        """Note what the index may have from now on: the table's content of this image."""
+        """Note what the index may have from now on: the table's content of this image.
+
+        An item that somebody put by hand is in no journal.
+        """
         held, _ = held_by(written)
-        if written.version is not None and any(
-            one.image_id == written.image_id and held_by(one)[0] == held
-            for one in self._system.table.journal
+        table = self._system.consumers["write_to_dynamodb"].store
+        if written.version is not None and (
+            table.stored_version(written.image_id) == held
+            or any(
+                one.image_id == written.image_id and held_by(one)[0] == held
+                for one in self._system.table.journal
+            )
         ):
             self._system.given_index.add((written.image_id, held))
 
