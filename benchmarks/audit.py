@@ -99,7 +99,11 @@ class Pages[P: (bytes, str)]:
         self._page: Callable[[Sequence[int]], P] = page
 
     def __iter__(self) -> Iterator[P]:
-        for start in self._starts:
+        return self.segment(0, 1)
+
+    def segment(self, number: int, of: int) -> Iterator[P]:
+        """One of `of` equal shares of the pages."""
+        for start in self._starts[number::of]:
             began = time.process_time()
             page = self._page(range(start, min(start + PAGE, self._ids)))
             self.making += time.process_time() - began

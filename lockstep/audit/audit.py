@@ -3,17 +3,16 @@
 import datetime as dt
 import math
 from collections.abc import Callable, Iterable, Sequence
-from itertools import batched
 from typing import Literal
 
 import msgspec
 
 from lockstep.audit.ahead import AheadKind
 from lockstep.audit.comparison import Comparison
+from lockstep.audit.first_read import FirstRead, ReadHere
 from lockstep.audit.image_comparison import IMAGES
 from lockstep.audit.recheck import Difference, Findings, OverBudgetError, Recheck
 from lockstep.audit.restored import Restored
-from lockstep.audit.spill import Spill
 from lockstep.audit.suspects import Suspect, Suspects
 from lockstep.stores.readers import EntryReader, StoreUnreadableError
 from lockstep.stream.losses import Loss, StoppedConsumer, Unread
@@ -92,6 +91,7 @@ def audit(
     budget: float = math.inf,
     on_difference: Callable[[Difference], None] = lambda _: None,
     only: Iterable[str] | None = None,
+    first_read: FirstRead | None = None,
 ) -> Audit:
     """Compare the table with the index; see `compared`.
 
@@ -106,6 +106,7 @@ def audit(
         budget: see `compared`.
         on_difference: see `compared`.
         only: see `compared`.
+        first_read: see `compared`.
     """
     found = compared(
         table,
@@ -119,6 +120,7 @@ def audit(
         budget=budget,
         on_difference=on_difference,
         only=only,
+        first_read=first_read,
     )
     reason, under_way = found.reason, found.findings.under_way
     if under_way and reason is None:
@@ -150,6 +152,7 @@ def compared(
     budget: float = math.inf,
     on_difference: Callable[[Difference], None] = lambda _: None,
     only: Iterable[str] | None = None,
+    first_read: FirstRead | None = None,
 ) -> Compared:
     """Compare two stores completely, in bounded memory.
 
@@ -171,6 +174,7 @@ def compared(
         budget: seconds; a comparison that takes longer is not complete.
         on_difference: called with each proved difference.
         only: compare these images only.
+        first_read: how both stores are read; None: in this process.
     """
     started = clock.elapsed()
     recheck = Recheck(
@@ -183,12 +187,17 @@ def compared(
         comparison=comparison,
     )
     reason = None
-    spill, suspects = Spill(comparison.record, comparison.replica), Suspects()
+    suspects, counts = Suspects(), recheck.findings.counts
+
+    def on_read(store: str, entries: int) -> None:
+        counts[store] += entries
+        progress(store, counts[store])
+
     try:
         if only is None:
-            stores = ((comparison.record, record), (comparison.replica, replica))
-            _gather(stores, spill, recheck, progress)
-            suspects.add(spill.compare(clock.now(), comparison))
+            read = first_read or ReadHere(record, replica, comparison)
+            found = read.suspects(now=clock.now, on_read=on_read, check=recheck.check_budget)
+            suspects.add(found)
         else:
             suspects.add(Suspect(one, in_record=False, in_replica=False) for one in only)
         recheck.run(suspects, settled, watermark, first_pause=only is None)
@@ -197,7 +206,6 @@ def compared(
     except OverBudgetError:
         reason = f"the audit did not end within {budget:g} s"
     finally:
-        spill.close()
         suspects.close()
     return Compared(recheck.findings, clock.elapsed() - started, reason)
 
@@ -240,21 +248,6 @@ def with_unread(found: Audit, unread: Unread) -> Audit:
         stopped=unread.stopped,
         unknown_since=unread.since,
     )
-
-
-def _gather(
-    stores: Iterable[tuple[str, EntryReader]],
-    spill: Spill,
-    recheck: Recheck,
-    progress: Callable[[str, int], None],
-) -> None:
-    """Read both stores to disk."""
-    for name, store in stores:
-        for entries in batched(store.scan(), 1000):
-            spill.add(name, entries)
-            recheck.findings.counts[name] += len(entries)
-            progress(name, recheck.findings.counts[name])
-            recheck.check_budget()
 
 
 def _as_time(arrived_at: int | None) -> dt.datetime | None:

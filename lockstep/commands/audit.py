@@ -54,7 +54,7 @@ from lockstep.reports.words import ACTIONS, AHEAD
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import command_for
 from lockstep.stack.use_cases import audit as use_case
-from lockstep.stack.use_cases.audit import AuditOptions
+from lockstep.stack.use_cases.audit import AuditOptions, Processes
 from lockstep.stream.losses import typed
 from shared.rfc3339 import rfc3339
 
@@ -85,6 +85,7 @@ def _changes(given: Mapping[str, Any]) -> bool:
     epilog=examples(
         "lockstep audit",
         "lockstep audit --stack lockstep --values --report differences.ndjson",
+        "lockstep audit --stack lockstep --processes 8",
         "lockstep audit --sample 1000",
         "lockstep audit --repair --apply --at-most 5",
         "lockstep audit --repair --index-wins differences.ndjson",
@@ -105,6 +106,18 @@ def _changes(given: Mapping[str, Any]) -> bool:
 )
 @since_option("Compare only images that arrived since TIME: 7d, 12h, or a time (UTC).")
 @rate_option
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Read both stores in N processes of this machine.",
+)
+@click.option(
+    "--segments",
+    type=click.IntRange(1, 1_024),
+    metavar="M",
+    help="With --processes: read each store in M segments; by default, in N.",
+)
 @click.option(
     "--within",
     type=NumberRange(min=0),
@@ -141,6 +154,8 @@ def audit_command(
     sample: int | None,
     since: dt.datetime | None,
     rate: float | None,
+    processes: int | None,
+    segments: int | None,
     within: float,
     watermark: float,
     acknowledge: dt.datetime | None,
@@ -170,6 +185,8 @@ def audit_command(
     for wrong, why in (
         (applies and not repair, "--apply requires --repair"),
         (repair and sample is not None, "--repair needs a complete audit: remove --sample"),
+        (segments and not processes, "--segments requires --processes"),
+        (processes and sample is not None, "a sample is read in one process: remove --processes"),
         (not repair and is_said("at_most"), "--at-most requires --repair"),
         (index_wins and table_wins, "give --index-wins or --table-wins, not both"),
         (answer_file and not repair, "--index-wins and --table-wins require --repair"),
@@ -186,7 +203,12 @@ def audit_command(
     clients = connected(name, state)
     report = opened(report_file) if report_file else None
     options = AuditOptions(
-        values=values, since=since, rate=rate, within=within, watermark=watermark
+        values=values,
+        since=since,
+        rate=rate,
+        within=within,
+        watermark=watermark,
+        processes=Processes(processes, segments or processes) if processes else None,
     )
     if answer_file is not None:
         answering = answer(

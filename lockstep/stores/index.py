@@ -18,7 +18,7 @@ from lockstep.console.failures import is_no_answer, message_of
 from lockstep.stores.entry import FIELDS, Entry, from_document, from_whole_document
 from lockstep.stores.image_state import StoredImage, state_of_document
 from lockstep.stores.pages import SearchPage, summary_of
-from lockstep.stores.readers import StoreUnreadableError, milliseconds
+from lockstep.stores.readers import Segment, StoreUnreadableError, milliseconds
 from lockstep.stores.routing import name_of_document, routed
 
 DOCUMENTS_PER_PAGE = 2_000
@@ -81,11 +81,21 @@ class IndexReader:
 
         That time is now if the caller may refresh the index, and the last refresh otherwise.
         """
-        query: dict[str, Any] = {}
+        return self._scan({})
+
+    def scan_segment(self, segment: Segment) -> Iterator[Entry]:
+        """Every document of a segment, as of a point in time that is the segment's own."""
+        if segment.of == 1:  # OpenSearch refuses a single slice
+            return self._scan({})
+        # By default, by the hash of `_id`: a document stays in its slice when it changes.
+        return self._scan({"slice": {"id": segment.number, "max": segment.of}})
+
+    def _scan(self, more: Mapping[str, Any]) -> Iterator[Entry]:
+        query = dict(more)
         if self._since is not None:
             since = {"range": {"arrived_at": {"gte": milliseconds(self._since)}}}
             unknown = {"bool": {"must_not": {"exists": {"field": "arrived_at"}}}}
-            query = {"query": {"bool": {"should": [since, unknown]}}}
+            query["query"] = {"bool": {"should": [since, unknown]}}
         for page in self._pages(self._searcher, self._fields, query):
             yield from self._entries(page)
 

@@ -47,6 +47,26 @@ class Objects(Protocol):
         ...
 
 
+class PartObjects(Protocol):
+    """Objects that can be read in part: what entries are kept in, a bucket or a folder."""
+
+    def read(self, key: str) -> bytes | None:
+        """See `Objects.read`."""
+        ...
+
+    def read_part(self, key: str, start: int, end: int) -> bytes:
+        """The bytes from `start` up to but not including `end` of an object that exists."""
+        ...
+
+    def write(self, key: str, body: bytes) -> None:
+        """See `Objects.write`."""
+        ...
+
+    def write_new(self, key: str, body: bytes) -> None:
+        """See `Objects.write_new`."""
+        ...
+
+
 class TaggedObjects(Objects, Protocol):
     """A bucket whose objects can be replaced conditionally and read in part."""
 

@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from lockstep.console.errors import UserError
 from lockstep.stores.entry import Entry
 from lockstep.stores.image_state import StoredImage
@@ -21,6 +23,25 @@ class EntryLookup(Protocol):
 
     def lookup(self, image_ids: Sequence[str]) -> Mapping[str, Entry]:
         """The current entries of at most `LOOKUP` images; absent images are left out."""
+        ...
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """The segment `number`, from 0, of the `of` segments of a store.
+
+    Each entry of a store is in exactly one of its segments. In which one depends on its ID and on
+    the number of segments only.
+    """
+
+    number: int
+    of: int
+
+
+class SegmentReader(Protocol):
+    """Reads a store in segments, which several processes may read at the same time."""
+
+    def scan_segment(self, segment: Segment) -> Iterator[Entry]:
+        """Every entry of the segment, in any order."""
         ...
 
 

@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 from lockstep.console.failures import is_no_answer, message_of
 from lockstep.stores.entry import FIELDS, Entry, from_item, from_whole_item
 from lockstep.stores.image_state import StoredImage, state_of_item
-from lockstep.stores.readers import StoreUnreadableError, milliseconds
+from lockstep.stores.readers import Segment, StoreUnreadableError, milliseconds
 from shared.item import KEY, OUR_ATTRIBUTES
 from shared.pace import ITEMS_PER_PACED_PAGE, Pace
 
@@ -81,7 +81,14 @@ class TableReader:
 
     def scan(self) -> Iterator[Entry]:
         """Every item, in no particular order."""
-        request = self._scan_request()
+        return self._scan()
+
+    def scan_segment(self, segment: Segment) -> Iterator[Entry]:
+        """Every item of a segment, in no particular order."""
+        return self._scan(Segment=segment.number, TotalSegments=segment.of)
+
+    def _scan(self, **segment: int) -> Iterator[Entry]:
+        request = self._scan_request() | segment
         if self._since is not None:
             request["FilterExpression"] = (
                 "#arrived_at >= :since OR attribute_not_exists(#arrived_at)"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from zlib import crc32
 
 from lockstep.simulation.fakes.network import AnswerError
 from lockstep.simulation.fakes.opensearch_cluster import (
@@ -13,6 +14,10 @@ from lockstep.simulation.fakes.opensearch_cluster import (
 )
 
 _DEFAULT_PAGE = 10
+# OpenSearch: "max must be greater than 1".
+_FEWEST_SLICES = 2
+# A hash of its own: nobody else cuts images in the same way.
+_SLICE_SEED = 29
 
 
 class Searches:
@@ -81,7 +86,11 @@ class Searches:
             else:
                 there = self.nodes.points[wanted["pit"]["id"]]
             fits = matcher(wanted.get("query"))
-            image_ids = sorted(one for one, its in there.items() if fits(its.source or {}))
+            image_ids = sorted(
+                one
+                for one, its in there.items()
+                if fits(its.source or {}) and _in_slice(one, wanted.get("slice"))
+            )
             (after,) = wanted.get("search_after", [-1])
             until = after + 1 + wanted.get("size", _DEFAULT_PAGE)
             hits = [
@@ -123,6 +132,15 @@ class Searches:
 def only(source: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
     """These fields of a source, those that it has."""
     return {name: source[name] for name in fields if name in source}
+
+
+def _in_slice(document_id: str, wanted: Mapping[str, int] | None) -> bool:
+    """Whether a search returns this document: all, or those whose hash is in the slice."""
+    if wanted is None:
+        return True
+    if wanted["max"] < _FEWEST_SLICES:
+        raise AnswerError(BAD_REQUEST, "illegal_argument_exception")
+    return crc32(document_id.encode(), _SLICE_SEED) % wanted["max"] == wanted["id"]
 
 
 def _hit(image_id: str, one: StoredDocument, fields: Any, sort: int) -> dict[str, Any]:

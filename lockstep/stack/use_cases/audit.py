@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from lockstep import quarantine
 from lockstep.audit.ahead import AheadKind
 from lockstep.audit.audit import WATERMARK, Audit, Sample, with_unread
 from lockstep.audit.audit import audit as compare
+from lockstep.audit.first_read import FirstRead
 from lockstep.audit.recheck import Difference
 from lockstep.audit.restored import restored
 from lockstep.audit.sample import CONFIDENCE, share_at_most
@@ -32,17 +34,22 @@ from lockstep.stack.use_cases.stores import (
     NO_LIMIT,
     index_reader,
     pace,
-    scanner,
-    searcher,
+    stores_of,
     table_reader,
 )
 from lockstep.stores.corrections import Corrections, TableCorrections
 from lockstep.stores.index import IndexReader
 from lockstep.stores.objects import BucketObjects
 from lockstep.stores.table import TableReader
-from shared.pace import Pace
 from shared.quarantine import TABLE_CONSUMER
 from shared.sink import SinkError
+
+
+class Processes(msgspec.Struct, frozen=True):
+    """How many processes read, and in how many segments of each store."""
+
+    processes: int
+    segments: int
 
 
 class AuditOptions(msgspec.Struct, frozen=True):
@@ -50,6 +57,7 @@ class AuditOptions(msgspec.Struct, frozen=True):
 
     `values`: every field, not only version and digest. `since`: leave out what arrived before.
     `rate`: read units a second, at most. `within`: seconds, at most. `watermark`: see `audit`.
+    `processes`: read in several processes; None: in this one.
     """
 
     values: bool = False
@@ -57,6 +65,7 @@ class AuditOptions(msgspec.Struct, frozen=True):
     rate: float | None = None
     within: float = math.inf
     watermark: float = WATERMARK
+    processes: Processes | None = None
 
 
 def audit(
@@ -67,7 +76,15 @@ def audit(
 ) -> Audit:
     """Compare the two stores; see `lockstep.audit.audit.audit`."""
     stores = _stores(clients, options)
-    return _audit(clients, options, stores, progress=progress, on_difference=on_difference)
+    with _first_read(clients, options) as first_read:
+        return _audit(
+            clients,
+            options,
+            stores,
+            progress=progress,
+            on_difference=on_difference,
+            first_read=first_read,
+        )
 
 
 def sample(
@@ -144,36 +161,30 @@ def purge(clients: Clients, on_progress: Callable[[int], None], *, apply: bool) 
     )
 
 
-def stores_of(
-    clients: Clients,
-    *,
-    values: bool,
-    pace: Pace | None,
-    since: dt.datetime | None = None,
-) -> tuple[TableReader, IndexReader]:
-    """The readers of an audit: of every field, or of version, digest and deletion only."""
-    stack = clients.stack
-    return (
-        TableReader(
-            clients.dynamodb,
-            stack.table,
-            scanner=scanner(clients),
-            whole=values,
-            since=since,
-            pace=pace,
-        ),
-        IndexReader(
-            clients.opensearch,
-            stack.index,
-            searcher=searcher(clients),
-            whole=values,
-            since=since,
-        ),
-    )
-
-
 def _stores(clients: Clients, options: AuditOptions) -> tuple[TableReader, IndexReader]:
     return stores_of(clients, values=options.values, since=options.since, pace=pace(options.rate))
+
+
+@contextmanager
+def _first_read(clients: Clients, options: AuditOptions) -> Iterator[FirstRead | None]:
+    """How both stores are read; None: in this process."""
+    processes = options.processes
+    if processes is None:
+        yield None
+        return
+    from lockstep.stack.use_cases.audit_processes import (  # noqa: PLC0415 - slow; rarely needed
+        read_in_processes,
+    )
+
+    with read_in_processes(
+        clients,
+        processes.processes,
+        processes.segments,
+        values=options.values,
+        since=options.since,
+        rate=options.rate,
+    ) as read:
+        yield read
 
 
 def _audit(

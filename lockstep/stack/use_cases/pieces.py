@@ -12,9 +12,9 @@ from lockstep.audit.pieces.pieces import Pieces, parts_for
 from lockstep.audit.pieces.schedule import Schedule, next_audit
 from lockstep.audit.pieces.state import AuditState, HeldState, hold
 from lockstep.stack.clients import Clients
-from lockstep.stack.use_cases.audit import completed, quarantined_images, stores_of
+from lockstep.stack.use_cases.audit import completed, quarantined_images
 from lockstep.stack.use_cases.consumers import settled_until
-from lockstep.stack.use_cases.stores import table_reader
+from lockstep.stack.use_cases.stores import stores_of, table_reader
 from lockstep.stores.objects import BucketObjects
 from shared.pace import Pace
 

@@ -1,5 +1,6 @@
 """The readers of a stack's two stores, and their clients that decode pages fast."""
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from opensearchpy import OpenSearch
@@ -40,6 +41,34 @@ def searcher(clients: Clients) -> OpenSearch:
     """A client of the index whose answers are decoded by `SearchPages`."""
     pages = SearchPages()
     return clients.new_opensearch(Deserializer({pages.mimetype: pages}, pages.mimetype))
+
+
+def stores_of(
+    clients: Clients,
+    *,
+    values: bool,
+    pace: Pace | None,
+    since: dt.datetime | None = None,
+) -> tuple[TableReader, IndexReader]:
+    """The readers of an audit: of every field, or of version, digest and deletion only."""
+    stack = clients.stack
+    return (
+        TableReader(
+            clients.dynamodb,
+            stack.table,
+            scanner=scanner(clients),
+            whole=values,
+            since=since,
+            pace=pace,
+        ),
+        IndexReader(
+            clients.opensearch,
+            stack.index,
+            searcher=searcher(clients),
+            whole=values,
+            since=since,
+        ),
+    )
 
 
 def pace(rate: float | None) -> Pace | None:

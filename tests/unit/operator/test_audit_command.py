@@ -130,9 +130,13 @@ def test_a_report_holds_no_differences_of_an_audit_before(state: Path) -> None:
         (["--repair", "--table-wins", "FILE", "--kind", "removals"], "'removals' is not one of"),
         (["--repair", "--table-wins", "nowhere"], "does not exist"),
         (["--repair", "--table-wins", "FILE", "--sample", "5"], "remove --sample"),
+        (["--report", "FILE", "--segments", "5"], "--segments requires --processes"),
+        (["--report", "FILE", "--processes", "2", "--sample", "5"], "remove --processes"),
+        (["--report", "FILE", "--processes", "0"], "0 is not in the range"),
+        (["--report", "FILE", "--processes", "2", "--segments", "1025"], "1025 is not in the"),
     ],
 )
-def test_an_answer_that_contradicts_itself_is_refused_before_anything_is_read(
+def test_options_that_contradict_each_other_are_refused_before_anything_is_read(
     state: Path, words: list[str], said: str
 ) -> None:
     file = state / "report"
