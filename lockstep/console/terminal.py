@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 import msgspec
+from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -86,6 +87,7 @@ def print_table(
     rows: Iterable[Iterable[str | Text | TableCell]],
     *,
     whole: Collection[str] = (),
+    to: Console = answers,
 ) -> None:
     """Print a table, without blanks at the ends of its lines.
 
@@ -94,6 +96,7 @@ def print_table(
             Without any heading, the table has no first row.
         rows: the cells.
         whole: the headings of the columns that are not folded.
+        to: where to print it.
     """
     headings = [*columns]
     table = Table(box=None, pad_edge=False, header_style="dim", show_header=any(headings))
@@ -102,13 +105,13 @@ def print_table(
         table.add_column(column.strip(), justify=justify, no_wrap=column in whole)
     for row in rows:
         table.add_row(*(one if isinstance(one, TableCell) else _cell(one) for one in row))
-    options = answers.options
-    if not answers.is_terminal:
+    options = to.options
+    if not to.is_terminal:
         # What is piped keeps every word whole: a program, or a person, copies an ID from it.
-        needed = Measurement.get(answers, options.update(max_width=_ANY_WIDTH), table)
+        needed = Measurement.get(to, options.update(max_width=_ANY_WIDTH), table)
         if needed.minimum > options.max_width:
             options = options.update(max_width=needed.maximum)
-    for line in answers.render_lines(table, options, pad=False):
+    for line in to.render_lines(table, options, pad=False):
         text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
         text.rstrip()
-        answers.print(text)
+        to.print(text)

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from lockstep.console.terminal import print_table
 from lockstep.local.disk import LEAST_TO_START, Free, check_disk, free_bytes
 from lockstep.local.processes import LocalStackError
 from lockstep.local.services import ResourceNames, Services, stack_of
@@ -94,7 +94,7 @@ def up(
             write_local(stack, state)
             signals.raising = False
             announce(state, ready=True)
-            console.print(endpoints(stack))
+            print_table(["", "", "", ""], endpoints(stack), to=console)
             console.print("Press Ctrl-C to stop the stack. Stored data is kept.", style="dim")
             supervisor.watch()
         except Exception:
@@ -139,7 +139,7 @@ def detach(state: Path, command: Sequence[str], *, console: Console) -> Stack:
     # The process outlives this one on purpose: avoid the warning about a running child.
     process.returncode = 0
     stack = read_local(state)
-    console.print(endpoints(stack))
+    print_table(["", "", "", ""], endpoints(stack), to=console)
     console.print(
         f"running in the background, pid {process.pid}; "
         f"stop it with {command_for('down', None, state)}",
@@ -169,18 +169,19 @@ def down(state: Path) -> Ended:
     return Ended.STOPPED
 
 
-def endpoints(stack: Stack) -> Table:
-    """A table of the stack's endpoints and resources, for people."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+def endpoints(stack: Stack) -> list[list[str]]:
+    """The stack's endpoints and resources, a row each, for people."""
     at = stack.endpoints
-    table.add_row("kinesis", at.kinesis, "stream", stack.stream)
-    table.add_row("dynamodb", at.dynamodb, "table", stack.table)
-    table.add_row("opensearch", at.opensearch, "index", f"{stack.index}, {stack.live}")
+    rows = [
+        ["kinesis", at.kinesis or "", "stream", stack.stream],
+        ["dynamodb", at.dynamodb or "", "table", stack.table],
+        ["opensearch", at.opensearch, "index", f"{stack.index}, {stack.live}"],
+    ]
     if stack.index_from != "Kinesis":
-        table.add_row("", "", "fed from", stack.index_from)
-    table.add_row("s3", at.s3, "bucket", stack.bucket)
+        rows.append(["", "", "fed from", stack.index_from])
+    rows.append(["s3", at.s3 or "", "bucket", stack.bucket])
     if stack.replica is not None:
-        table.add_row("tablestore", at.tablestore, "table", stack.replica.table)
+        rows.append(["tablestore", at.tablestore or "", "table", stack.replica.table])
     if at.search is not None:
-        table.add_row("search", at.search, "try", "/?q=thames")
-    return table
+        rows.append(["search", at.search, "try", f"{at.search}/?q=thames"])
+    return rows

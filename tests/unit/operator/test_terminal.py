@@ -13,6 +13,9 @@ from functions.search_images.search import Hit, SearchResult
 from lockstep.commands.search import show_search
 from lockstep.console.terminal import cut, highlighted, print_json, print_table, print_value
 from lockstep.console.text import CONTROLS, printable, told_apart
+from lockstep.local.up import endpoints
+from lockstep.stack.stack import Endpoints
+from tests.builders import deployed_stack
 
 ASTRONAUT = "👩\u200d🚀"
 ENGLAND = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
@@ -255,3 +258,14 @@ def test_what_is_piped_keeps_every_id_whole(
     lines = capsys.readouterr().out.splitlines()
     assert sum(image_id in line for line in lines) == 1
     assert all(line == line.rstrip() for line in lines)
+
+
+def test_the_addresses_of_a_stack_have_a_link_and_no_blanks_behind_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at = [f"http://127.0.0.1:{port}" for port in range(20_001, 20_006)]
+    print_table(["", "", "", ""], endpoints(deployed_stack(endpoints=Endpoints(*at))))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == at
+    assert all(line == line.rstrip() for line in lines)
+    assert lines[-1].split()[2:] == ["try", f"{at[-1]}/?q=thames"]
