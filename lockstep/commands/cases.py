@@ -134,6 +134,11 @@ def show_cases(cases: Sequence[Case]) -> None:
         answers.print(f"... and {len(cases) - ROWS:,} more (`--json` lists all)")
 
 
+def tell_of_none(what: str, *, is_filtered: bool) -> None:
+    """Say that a list of the quarantine is empty; on standard error, as programs read the list."""
+    notes.print(f"in quarantine: no {what}{' that these options choose' if is_filtered else ''}")
+
+
 def show_rest(found: FoundCases) -> None:
     """Print the objects that cannot be read, and the records that are gone."""
     for unreadable in found.unreadable:

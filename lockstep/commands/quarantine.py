@@ -18,6 +18,7 @@ from lockstep.commands.cases import (
     show_case,
     show_cases,
     show_rest,
+    tell_of_none,
 )
 from lockstep.commands.chosen_stack import connected, stack_options
 from lockstep.commands.discard import discard_command
@@ -120,11 +121,14 @@ def list_command(
 ) -> None:
     """List quarantined records, oldest first, with the action for each."""
     quarantine = StackQuarantine(connected(name, state))
-    found = find(quarantine, Wanted(reason=reason, image=image, since=since), pointers)
+    wanted = Wanted(reason=reason, image=image, since=since)
+    found = find(quarantine, wanted, pointers)
     if as_json:
         print_json(listed(found))
         return
     show_cases(found.cases)
+    if not found.cases:
+        tell_of_none("record", is_filtered=wanted != Wanted())
     show_rest(found)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from lockstep.commands.cases import SHOWN
+from lockstep.commands.cases import SHOWN, tell_of_none
 from lockstep.commands.chosen_stack import stack_options
 from lockstep.commands.options import examples, json_option
 from lockstep.commands.quarantine_options import (
@@ -114,12 +114,15 @@ def list_command(
     of its records is quarantined, or in a failure document.
     """
     clients, replica = replica_of(name, state, connections=1)
+    wanted = WantedKeys(reason=reason, since=since)
     with notes.status("reading the quarantine"):
-        found = ReplicaQuarantine(clients, replica).find(WantedKeys(reason=reason, since=since))
+        found = ReplicaQuarantine(clients, replica).find(wanted)
     if as_json:
         print_json(listed(found))
         return
     show_keys(found.keys, clients.clock.now())
+    if not found.keys:
+        tell_of_none("key", is_filtered=wanted != WantedKeys())
     show_unreadable(found)
 
 

@@ -135,6 +135,15 @@ def test_the_list_has_a_row_for_each_key(place: Place) -> None:
     assert len(found["unreadable"]) == 1
 
 
+def test_an_empty_list_says_so(place: Place) -> None:
+    words = ("tablestore", "quarantine", "list", *STACK)
+    assert lockstep(*words).stderr == "in quarantine: no key\n"
+    place.quarantine(1, "a")
+    chosen = lockstep(*words, "--reason", "malformed")
+    assert chosen.stderr == "in quarantine: no key that these options choose\n"
+    assert chosen.stdout == ""
+
+
 def test_a_key_is_shown_with_its_records_its_item_and_its_row(place: Place) -> None:
     place.source.put("a", note={"S": "of the item"})
     place.replica.deliver(row_record(1, "a", {"note": {"S": "of the row"}}))
