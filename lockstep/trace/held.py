@@ -9,6 +9,8 @@ from lockstep.stores.image_state import Intact, Malformed, StoredImage
 from shared.change import digest_of, expiry_of
 from shared.rfc3339 import rfc3339
 
+_UNKNOWN = "unknown"
+
 
 class StoreHolds(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one store holds. Times are in RFC 3339, UTC.
@@ -34,7 +36,8 @@ def held_of(stored: StoredImage) -> StoreHolds:
     """What a store holds, from its whole entry."""
     match stored:
         case Malformed(why, version=version, deleted=deleted, arrived_at=arrived_at):
-            return StoreHolds(version, deleted, _moment(arrived_at / 1000), malformed=why)
+            known_at = _moment(arrived_at / 1000) if arrived_at else _UNKNOWN
+            return StoreHolds(version, deleted, known_at, malformed=why)
         case Intact(change):
             expiry = expiry_of(change)
             # The index does not store the provenance.
@@ -55,4 +58,4 @@ def _moment(seconds: float) -> str:
     try:
         return rfc3339(dt.datetime.fromtimestamp(seconds, dt.UTC), "milliseconds")
     except (ValueError, OverflowError, OSError):  # a malformed entry may claim any time
-        return "unknown"
+        return _UNKNOWN

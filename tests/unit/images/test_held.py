@@ -92,6 +92,11 @@ def test_what_is_in_a_malformed_item_can_be_read_and_printed(
     assert shown.items() <= printed.items()
 
 
+def test_the_arrival_of_a_document_that_states_none_is_unknown() -> None:
+    written_by_hand = {"_id": "T1", "_version": 3, "_source": {"name": "Sunset"}}
+    assert fields_of(held_in_document(written_by_hand, now=NOW))["arrived_at"] == "unknown"
+
+
 def test_attributes_of_a_malformed_document_that_are_no_pairs_are_shown_as_they_are() -> None:
     one = change("i-1", 7, image=WHOLE)
     held = held_in_document(document_of(one, attributes=[{"name": "artist"}]), now=NOW)
