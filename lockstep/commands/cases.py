@@ -162,7 +162,7 @@ def show_case(case: Case, readable: int | None) -> None:
         "quarantined by": ", ".join(case.functions),
         "reason": ", ".join(case.reasons),
         "detail": case.detail,
-        "action": f"{action_of(case.verdict).replace('_', ' ')}: {case.verdict.why}",
+        "action": what_to_do(action_of(case.verdict), case.verdict.why, case.detail),
         "arrived": printed(moment(case.arrived_at)),
         "quarantined": printed(parse_time(case.quarantined_at)),
         "stream": f"{case.stream} {case.shard_id}",
@@ -170,6 +170,13 @@ def show_case(case: Case, readable: int | None) -> None:
         "bytes": f"{case.bytes:,}",
     }
     print_table(["", ""], [[label, printable(value)] for label, value in said.items()])
+
+
+def what_to_do(action: Action, why: str, detail: str) -> str:
+    """The action in words. It does not repeat the detail, which `show` prints above it."""
+    if action == "correct" and detail and why.endswith(detail):
+        why = "`lockstep quarantine export` writes a line to correct, for `lockstep redrive --mend`"
+    return f"{action.replace('_', ' ')}: {why}"
 
 
 def _version(known: int | None, readable: int | None) -> str:
