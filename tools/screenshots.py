@@ -6,7 +6,6 @@ data/pictures with their thumbnails. Needs Chromium and the real engines.
 
 import datetime as dt
 import sys
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -19,7 +18,7 @@ from lockstep.pictures.image import GivenFields, image_of
 from lockstep.pictures.reading import PictureSettings, read_picture
 from shared.thumbnails import SIDES
 from tests.page.browser import MISSING, PHONE, Circumstances, Visit, chromium, started
-from tests.page.bucket import Pictures, signed_s3
+from tests.page.bucket import Pictures
 from tests.page.museum import Museum, query_side
 from tests.real_images import indexed
 from tests.serving import serving
@@ -77,18 +76,16 @@ def main() -> None:
     if program is None:
         sys.exit(MISSING)
     with (
-        tempfile.TemporaryDirectory(prefix="lockstep-page-") as folder,
         engines_for_tests() as engine,
         indexed(engine("opensearch"), shards=1) as real,
-        signed_s3(Path(folder)) as s3,
     ):
         museum = Museum(engine("opensearch"), engine("dynamodb"), real)
-        pictures = Pictures(s3, museum)
+        pictures = Pictures(engine("s3"), museum)
         put_drawn(pictures)
         app = query_side(museum, NO_SETTINGS, pictures.links, FACETS)
         with serving(app) as site, started(program) as browser:
             for name, (circumstances, path) in SHOWN.items():
-                circumstances["bucket"] = s3
+                circumstances["bucket"] = pictures.address
                 visit = Visit(browser, site, **circumstances)
                 page = opened(visit, path)
                 page.screenshot(path=DOCS / f"page-{name}.png")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types_boto3_kinesis import KinesisClient
     from types_boto3_s3 import S3Client
 
-# The local engines accept any credentials, but the SDK requires some.
+# The access key and the secret key of a local stack. Its S3 accepts no others.
 LOCAL_CREDENTIALS = "local"
 
 # A redrive reads and writes so many objects at the same time.
@@ -119,7 +119,9 @@ class Clients:
     def s3(self) -> "S3Client":
         """The client of the quarantine's bucket."""
         endpoint = self.stack.endpoints.s3
-        config = _config(connections=S3_CONNECTIONS)
+        # A local S3 checks a signed content in memory, so a large part needs much of it. It checks
+        # the checksum of a part in any case.
+        config = _config(connections=S3_CONNECTIONS, signs_contents=endpoint is None)
         with _MAKING_CLIENTS:
             return _without_expect(self.session.client("s3", endpoint_url=endpoint, config=config))
 
@@ -311,7 +313,11 @@ def _without_expect(client: "S3Client") -> "S3Client":
 
 
 def _config(
-    attempts: int = _ATTEMPTS, connections: int = _CONNECTIONS, *, validates: bool = True
+    attempts: int = _ATTEMPTS,
+    connections: int = _CONNECTIONS,
+    *,
+    validates: bool = True,
+    signs_contents: bool = True,
 ) -> "Config":
     from botocore.config import Config
 
@@ -320,6 +326,8 @@ def _config(
         read_timeout=READ_SECONDS,
         max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": attempts},
-        s3={"addressing_style": "path"},
+        s3={"addressing_style": "path"}
+        if signs_contents
+        else {"addressing_style": "path", "payload_signing_enabled": False},
         parameter_validation=validates,
     )

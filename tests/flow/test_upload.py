@@ -1,5 +1,6 @@
 """A folder of photographs: one command, and both stores have them; also if it is killed."""
 
+import datetime as dt
 import random
 import time
 from collections import defaultdict
@@ -9,9 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import urllib3
 from opensearchpy.exceptions import ConnectionTimeout
 
-from lockstep.stack.clients import Clients
+from functions.search_images.picture_links import LINK_SECONDS, PictureAddresses, PictureLinks
+from functions.search_images.presigned import SigningKeys
+from lockstep.stack.clients import LOCAL_CREDENTIALS, Clients
+from lockstep.stack.sam import env_vars
 from lockstep.stack.stack import Stack, read_local
 from lockstep.stack.use_cases.search import search, search_request
 from lockstep.stream.kinesis import KinesisStream
@@ -69,6 +74,29 @@ def test_a_folder_is_one_command_and_each_picture_is_found_by_its_caption(
     again = shell.json("upload", str(tmp_path), "--tag", "whole")
     assert (again["unchanged"], again["uploaded"], again["event_put"]) == (count, 0, 0)
     told(f"{count:,} pictures: {answer['seconds']:.1f} s; again: {again['seconds']:.1f} s")
+
+
+def test_the_stack_refuses_a_link_to_a_picture_that_has_expired(
+    shell: Shell, stack: Stack, tmp_path: Path
+) -> None:
+    (path,) = write_pictures(tmp_path / "linked", 1, "linked")
+    (sent,) = shell.json("upload", str(tmp_path))["pictures"]
+    now = dt.datetime.now(dt.UTC)
+    environment = env_vars(stack)["SearchImages"]
+    links = {
+        late: PictureLinks(
+            PictureAddresses(
+                environment["PICTURE_BUCKET"],
+                environment["PICTURES_ENDPOINT"],
+                environment["THUMBNAILS_ENDPOINT"],
+                stack.region,
+            ),
+            lambda: SigningKeys(LOCAL_CREDENTIALS, LOCAL_CREDENTIALS),
+            lambda late=late: now - dt.timedelta(seconds=late),  # type: ignore[misc]
+        ).original(sent["image_id"], f"s3://{environment['PICTURE_BUCKET']}/{PREFIX}linked/{path}")
+        for late in (0, LINK_SECONDS + 1)
+    }
+    assert [urllib3.request("GET", str(link)).status for link in links.values()] == [200, 403]
 
 
 @pytest.mark.timeout(0)  # as long as it takes for `--pictures`

@@ -13,8 +13,12 @@ from typing import Any
 
 import msgspec
 import urllib3
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
-from lockstep.stack.stack import Stack
+from lockstep.stack.clients import LOCAL_CREDENTIALS
+from lockstep.stack.stack import LOCAL_REGION, Stack
 from lockstep.web.addresses import HOST
 from tests.gate.evaluator import Call, allows
 from tests.gate.recorded import JSON, SETTINGS, Answered, Recorded, answered
@@ -32,6 +36,7 @@ RECORDED = (
     "sns",
     "sts",
 )
+_OF_A_SIGNATURE = frozenset({"authorization", "x-amz-content-sha256", "x-amz-date"})
 _HOP_BY_HOP = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 _NOT_FOUND = 404
 # The last part of the path of a request to OpenSearch that changes nothing.
@@ -185,14 +190,26 @@ def _refusal(service: str, calls: Sequence[Call]) -> Answered:
             return 400, {"content-type": "application/x-amz-json-1.0"}, msgspec.json.encode(refusal)
 
 
+def _signed(asked: Asked, url: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a request to the engine, which has another address and other credentials."""
+    kept = {name: value for name, value in headers.items() if name not in _OF_A_SIGNATURE}
+    request = AWSRequest(asked.method, url, kept, asked.body)
+    keys = Credentials(LOCAL_CREDENTIALS, LOCAL_CREDENTIALS)
+    S3SigV4Auth(keys, "s3", LOCAL_REGION).add_auth(request)
+    return dict(request.headers)
+
+
 def _handler(service: str, engine: str | None, gate: Gate) -> type[BaseHTTPRequestHandler]:
     pool = urllib3.PoolManager(retries=False, maxsize=8)
 
     def forward(asked: Asked) -> Answered:
         headers = {name: value for name, value in asked.headers.items() if name not in _HOP_BY_HOP}
+        url = f"{engine}{asked.path}"
+        if asked.service == "s3":
+            headers = _signed(asked, url, headers)
         answer = pool.request(
             asked.method,
-            f"{engine}{asked.path}",
+            url,
             body=asked.body,
             headers=headers,
             decode_content=False,

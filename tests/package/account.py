@@ -16,7 +16,7 @@ import msgspec
 
 from lockstep.local.mapping.intrinsics import Resolver
 from lockstep.local.mapping.translation import translated
-from lockstep.stack.clients import Clients
+from lockstep.stack.clients import LOCAL_CREDENTIALS, Clients
 from lockstep.stack.stack import LOCAL_REGION, Stack, read_local
 from tests.builders import restored_table
 from tests.flow.shell import Shell
@@ -103,8 +103,8 @@ class Account:
     def __init__(self, clients: Clients, urls: Mapping[str, str | None], sam: Path) -> None:
         self.clients = clients
         self.environment = {f"AWS_ENDPOINT_URL_{name}": str(url) for name, url in urls.items()} | {
-            "AWS_ACCESS_KEY_ID": "person",
-            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_ACCESS_KEY_ID": LOCAL_CREDENTIALS,
+            "AWS_SECRET_ACCESS_KEY": LOCAL_CREDENTIALS,
             "AWS_REGION": LOCAL_REGION,
             "AWS_DEFAULT_REGION": LOCAL_REGION,
             "SAM_CLI_TELEMETRY": "0",

@@ -1,12 +1,10 @@
-"""Pictures and thumbnails in an S3 that checks signatures and their time, as Amazon's does."""
+"""Pictures and thumbnails in the S3 of a local stack, which checks signatures and their time."""
 
 import datetime as dt
 import hashlib
 import io
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -15,39 +13,14 @@ from PIL import Image
 
 from functions.search_images.picture_links import PictureAddresses, PictureLinks
 from functions.search_images.presigned import SigningKeys
-from lockstep.local.engines.class_archives import engine_on_free_ports
-from lockstep.local.processes import start, stop, wait_until_ready
+from lockstep.stack.clients import LOCAL_CREDENTIALS
 from lockstep.stack.stack import LOCAL_REGION
 from shared.picture_ids import PREFIX
 from shared.thumbnails import REASON, SIDES, ThumbnailSide, thumbnail_key
 from tests.builders import change, image
 from tests.page.museum import Museum
-from tools.engines import READY_SECONDS, engine_home
 
-KEYS = SigningKeys("reader", "secret-of-the-reader")
-_WITHOUT, _WITH = (
-    "s3proxy.authorization=none",
-    (
-        f"s3proxy.authorization=aws-v2-or-v4\n"
-        f"s3proxy.identity={KEYS.access_key}\ns3proxy.credential={KEYS.secret_key}"
-    ),
-)
-
-
-@contextmanager
-def signed_s3(folder: Path) -> Iterator[str]:
-    """The address of an S3Proxy that answers signed requests only."""
-    service = engine_on_free_ports("s3", engine_home("s3"), folder)
-    settings = folder / "s3" / "s3proxy.conf"
-    text = settings.read_text("ascii")
-    assert _WITHOUT in text
-    settings.write_text(text.replace(_WITHOUT, _WITH), "ascii")
-    child = start(service)
-    try:
-        wait_until_ready([child], seconds=READY_SECONDS)
-        yield text.split("s3proxy.endpoint=")[1].split()[0]
-    finally:
-        stop([child])
+KEYS = SigningKeys(LOCAL_CREDENTIALS, LOCAL_CREDENTIALS)
 
 
 def client(address: str) -> Any:

@@ -1,4 +1,4 @@
-"""Thumbnails through presigned links, from an S3 that checks them, in a real Chromium."""
+"""Thumbnails through presigned links, from the S3 of a local stack, in a real Chromium."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from functions.search_images.picture_links import LINK_SECONDS
 from shared.picture_ids import PREFIX
 from tests.builders import change
 from tests.page.browser import MISSING, Circumstances, Scheme, Visit, chromium
-from tests.page.bucket import Pictures, signed_s3
+from tests.page.bucket import Pictures
 from tests.page.museum import Museum, query_side
 from tests.serving import serving
 
@@ -26,19 +26,18 @@ NOT_YET = "No preview of this picture yet"
 
 
 @pytest.fixture(scope="module")
-def pictures(museum: Museum, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pictures]:
-    with signed_s3(tmp_path_factory.mktemp("s3")) as address:
-        made = Pictures(address, museum)
-        for name, size in SHAPES.items():
-            width, height = size
-            checksum = made.put(name, width=width, height=height, description="On a wall")
-            made.thumbnail(name, checksum, size)
-        made.put("waiting", width=300, height=200)
-        made.no_thumbnail("damaged", made.put("damaged"), "the file is cut off")
-        with serving(query_side(museum, NO_SETTINGS, made.links)) as made.site:
-            yield made
-        for image_id in (*SHAPES, "waiting", "damaged"):
-            museum.put(change(image_id, 100, "image.deleted"))
+def pictures(museum: Museum, s3_endpoint: str) -> Iterator[Pictures]:
+    made = Pictures(s3_endpoint, museum)
+    for name, size in SHAPES.items():
+        width, height = size
+        checksum = made.put(name, width=width, height=height, description="On a wall")
+        made.thumbnail(name, checksum, size)
+    made.put("waiting", width=300, height=200)
+    made.no_thumbnail("damaged", made.put("damaged"), "the file is cut off")
+    with serving(query_side(museum, NO_SETTINGS, made.links)) as made.site:
+        yield made
+    for image_id in (*SHAPES, "waiting", "damaged"):
+        museum.put(change(image_id, 100, "image.deleted"))
 
 
 @pytest.fixture

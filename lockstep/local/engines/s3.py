@@ -1,10 +1,14 @@
-"""S3 by S3Proxy: an object is a file in a folder, so it survives a crash of the server."""
+"""S3 by S3Proxy: an object is a file in a folder, so it survives a crash of the server.
+
+It answers signed requests only, as Amazon's does. So a presigned link expires.
+"""
 
 import string
 from pathlib import Path
 
 from lockstep.local.engines.java import archive, java_service, local_names
 from lockstep.local.processes import Service
+from lockstep.stack.clients import LOCAL_CREDENTIALS
 from lockstep.web.addresses import HOST
 
 # Without a configuration, logback logs every byte that is transferred.
@@ -19,7 +23,9 @@ LOGGING = """\
 # The folder must be absolute: with a relative path S3Proxy lists no objects. A Lambda function has
 # temporary credentials, whose header S3Proxy refuses unless it ignores unknown headers.
 SETTINGS = """\
-{authorization}
+s3proxy.authorization=aws-v2-or-v4
+s3proxy.identity={credentials}
+s3proxy.credential={credentials}
 s3proxy.endpoint=http://{host}:{port}
 s3proxy.ignore-unknown-headers=true
 jclouds.provider=filesystem-nio2
@@ -27,35 +33,21 @@ jclouds.filesystem.basedir={objects}
 """
 
 
-_FOR_ANYONE = "s3proxy.authorization=none"
-_SIGNED = """\
-s3proxy.authorization=aws-v2-or-v4
-s3proxy.identity={credentials}
-s3proxy.credential={credentials}"""
+# It checks the signature of a content with all of it in memory. AWS CLI sends ten parts at a time.
+_MEMORY = ("-Xms128m", "-Xmx512m")
 
 
-def s3(
-    home: Path, state: Path, port: int, *, host: str = HOST, credentials: str | None = None
-) -> Service:
+def s3(home: Path, state: Path, port: int, *, host: str = HOST) -> Service:
     """S3Proxy, run from `home`, with the objects in `state`/s3/objects.
 
-    It listens on `host`, and refuses requests for host names that are not local. This writes its
-    configuration to the state folder.
-
-    Args:
-        home: the folder of the engine.
-        state: the state folder.
-        port: to listen on.
-        host: to listen on.
-        credentials: the access key, and the same text is the secret key, with which each request
-            must be signed. So a link that has expired is refused. None: any request is served.
+    It listens on `host`, and refuses requests for host names that are not local. The access key and
+    the secret key are `LOCAL_CREDENTIALS`. This writes its configuration to the state folder.
     """
-    authorization = _FOR_ANYONE if credentials is None else _SIGNED.format(credentials=credentials)
     folder = state / "s3"
     objects = folder / "objects"
     objects.mkdir(parents=True, exist_ok=True)
     settings = SETTINGS.format(
-        authorization=authorization, host=host, port=port, objects=_property(str(objects))
+        credentials=LOCAL_CREDENTIALS, host=host, port=port, objects=_property(str(objects))
     )
     (folder / "logback.xml").write_text(LOGGING, "utf-8")
     (folder / "s3proxy.conf").write_text(settings, "ascii")
@@ -63,7 +55,7 @@ def s3(
         "s3",
         state,
         port,
-        options=["-Xmx128m", "-Dlogback.configurationFile=logback.xml"],
+        options=[*_MEMORY, "-Dlogback.configurationFile=logback.xml"],
         classpath=f"{local_names(home)}:{home / 'lib'}/*",
         classes=archive(home),
         main="lockstep.engines.S3",

@@ -30,6 +30,7 @@ from lockstep.local.mapping.channel import (
 )
 from lockstep.local.mapping.invocation import Function, function_arn
 from lockstep.local.mapping.response import Errored, InvocationResult, Returned, Throttled
+from lockstep.stack.clients import LOCAL_CREDENTIALS
 
 # Lambda allows 10 s for the import. A busy machine may need longer.
 INIT_SECONDS = 60.0
@@ -231,13 +232,13 @@ def lambda_environment(
 ) -> dict[str, str]:
     """The function's environment: the template's variables, and those that Lambda sets.
 
-    `endpoints` are local addresses by service (`DYNAMODB`, `S3`); the credentials are dummies.
+    `endpoints` are local addresses by service (`DYNAMODB`, `S3`).
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
     return {
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_SESSION_TOKEN": "local",
+        "AWS_ACCESS_KEY_ID": LOCAL_CREDENTIALS,
+        "AWS_SECRET_ACCESS_KEY": LOCAL_CREDENTIALS,
+        "AWS_SESSION_TOKEN": LOCAL_CREDENTIALS,
         "AWS_DEFAULT_REGION": region,
         "AWS_REGION": region,
         "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",

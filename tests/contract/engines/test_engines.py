@@ -1,15 +1,18 @@
 """The real engines: they start from the cache, do what the sinks rely on, and forget nothing."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import boto3
 import psutil
 import pytest
+import urllib3
 from botocore.config import Config
 from opensearchpy import OpenSearch
 from rich.console import Console
@@ -18,6 +21,9 @@ from lockstep.local.engines.download import progress_on
 from lockstep.local.engines.pins import EngineName
 from lockstep.local.processes import Child, Service, start, stop, wait_until_ready
 from lockstep.local.services import servers
+from lockstep.pictures.bucket.transfer import PART_BYTES
+from lockstep.stack.clients import LOCAL_CREDENTIALS, Clients
+from lockstep.stack.stack import LOCAL_REGION, Endpoints, Stack
 from lockstep.web.addresses import HOST
 from tools.engines import READY_SECONDS, cache, engine_service
 
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 COUNT = 50
+# Together they are larger than the memory of S3.
+MANY_PARTS = 40
 
 
 @contextmanager
@@ -80,8 +88,8 @@ def s3_client(port: int | None) -> "S3Client":
         "s3",
         endpoint_url=f"http://{HOST}:{port}",
         region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",  # the local engine takes any
+        aws_access_key_id=LOCAL_CREDENTIALS,
+        aws_secret_access_key=LOCAL_CREDENTIALS,
         config=Config(s3={"addressing_style": "path"}),
     )
 
@@ -148,6 +156,40 @@ def test_s3_keeps_what_it_acknowledged_through_a_kill(state: Path, closing: Exit
         assert answer["Body"].read() == b"payload"
         with pytest.raises(client.exceptions.ClientError, match="PreconditionFailed"):
             client.put_object(Bucket="things", Key="quarantine/é/7", Body=b"other", IfNoneMatch="*")
+
+
+def test_s3_answers_requests_that_are_signed_with_its_keys_only(
+    engine: Callable[[EngineName], str], closing: ExitStack
+) -> None:
+    address = engine("s3")
+    client = s3_client(urlsplit(address).port)
+    closing.callback(client.close)
+    client.create_bucket(Bucket="signed")
+    client.put_object(Bucket="signed", Key="a", Body=b"payload")
+    link = client.generate_presigned_url("get_object", {"Bucket": "signed", "Key": "a"})
+    unsigned = f"{address}/signed/a"
+    assert [urllib3.request("GET", one).status for one in (link, unsigned)] == [200, 403]
+    assert urllib3.request("PUT", unsigned, body=b"other").status == 403
+    assert urllib3.request("GET", address).status == 403
+    assert client.get_object(Bucket="signed", Key="a")["Body"].read() == b"payload"
+
+
+def test_many_large_parts_at_a_time_need_no_memory_of_s3(state: Path, closing: ExitStack) -> None:
+    service = service_of("s3", state)
+    endpoints = Endpoints("", "", "", f"http://{HOST}:{service.port}")
+    clients = Clients(Stack(endpoints, "s", "t", "i", "b", LOCAL_REGION, {}, str(state)))
+    closing.callback(clients.s3.close)
+    part = bytes(PART_BYTES)
+
+    def send(number: int) -> None:
+        name = f"{number}.jpg"
+        clients.s3.put_object(Bucket="things", Key=name, Body=part, ChecksumAlgorithm="SHA256")
+
+    with running(service), ThreadPoolExecutor(MANY_PARTS) as pool:
+        clients.s3.create_bucket(Bucket="things")
+        list(pool.map(send, range(MANY_PARTS)))
+        listed = clients.s3.list_objects_v2(Bucket="things")["Contents"]
+    assert [one["Size"] for one in listed] == [PART_BYTES] * MANY_PARTS
 
 
 def listened_on(child: Child) -> set[str]:

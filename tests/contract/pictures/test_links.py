@@ -1,9 +1,8 @@
-"""An S3 endpoint that checks signatures serves what a link leads to, until the link has expired."""
+"""The S3 of a local stack serves what a link leads to, until the link has expired."""
 
 import datetime as dt
 import hashlib
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -14,33 +13,22 @@ from PIL import Image as Pixels
 
 from functions.search_images.picture_links import LINK_SECONDS, PictureAddresses, PictureLinks
 from functions.search_images.presigned import SigningKeys
-from lockstep.local.engines.s3 import s3
-from lockstep.local.ports import free_ports
-from lockstep.local.processes import start, stop, wait_until_ready
 from lockstep.make_thumbnails.keeping import ThumbnailBucket, ThumbnailKeeper
 from lockstep.make_thumbnails.sandbox import draw_in_sandbox
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.reading import PictureSettings
 from lockstep.stack.clients import LOCAL_CREDENTIALS
-from lockstep.web.addresses import HOST
 from shared.picture_ids import PREFIX, id_of_key
 from tests.contract.pictures.conftest import picture
-from tools.engines import READY_SECONDS, engine_home
 
-BUCKET, THUMBS = "pictures", "thumbnails"
+BUCKET, THUMBS = "linked-pictures", "linked-thumbnails"
 NAME = "2024/Été 1:a.jpg"
 IMAGE_ID = id_of_key(NAME)
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """S3Proxy as a local stack has it: with credentials."""
-    port = free_ports(["s3"], {}, {"s3": HOST})["s3"]
-    state = tmp_path_factory.mktemp("signed")
-    child = start(s3(engine_home("s3"), state, port, credentials=LOCAL_CREDENTIALS))
-    wait_until_ready([child], seconds=READY_SECONDS)
-    yield f"http://{HOST}:{port}"
-    stop([child])
+def endpoint(s3_endpoint: str) -> str:
+    return s3_endpoint
 
 
 @pytest.fixture(scope="module")
