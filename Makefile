@@ -74,8 +74,8 @@ search: plugins =
 help: ## Print all targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: $(venv)/run.done ## Run the whole system once with 2,000 real records, in a temporary folder.
-	$(bin)/lockstep demo
+demo: $(venv)/run.done ## Run the whole system with 2,000 real records and 36 pictures, in a temporary folder, until Ctrl-C.
+	$(bin)/lockstep demo --stay
 
 tool: $(venv)/run.done ## Install the command `lockstep` into .venv; activate it with `. .venv/bin/activate`.
 	@:

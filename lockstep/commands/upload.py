@@ -23,7 +23,7 @@ from lockstep.commands.chosen_stack import connected, written_stack_options
 from lockstep.commands.endings import NO
 from lockstep.commands.options import examples, json_option, named_values
 from lockstep.commands.refusals import Refusals
-from lockstep.console.extras import check_installed
+from lockstep.console.extras import READS_PICTURES, check_installed
 from lockstep.console.terminal import answers, notes, print_json
 from lockstep.console.text import counted, printable
 from lockstep.images.edits import ATTRIBUTE, Edit
@@ -50,7 +50,6 @@ _WOULD: Mapping[End, str] = {
 }
 # Nobody reads more kinds of notes than this.
 _SHOWN_NOTES = 10
-_EXTRAS = ("PIL", "defusedxml", "pi_heif")
 
 
 class UploadedFiles(msgspec.Struct, frozen=True):
@@ -164,7 +163,7 @@ def upload_command(
 
     Exit code 1: some files are not uploaded; all others are.
     """
-    for module in _EXTRAS:
+    for module in READS_PICTURES:
         check_installed(module)
     from lockstep.stack.use_cases.upload import upload  # noqa: PLC0415 - not without the extra
 

@@ -24,6 +24,10 @@ EXTRAS = {
 }
 
 
+# What `lockstep[pictures]` is imported for.
+READS_PICTURES = ("PIL", "defusedxml", "pi_heif")
+
+
 def check_installed(module: str) -> None:
     """Check that a module can be imported, without the time that its import takes.
 

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 
 from functions.search_images.page_settings import NO_SETTINGS, PageSettings
 from functions.write_to_es.settings import AS_MANY_AS_FIT, IndexSettings
+from lockstep.console.extras import READS_PICTURES
 from lockstep.local.engines.class_archives import archive_classes
 from lockstep.local.engines.download import Report, install
 from lockstep.local.engines.dynamodb import dynamodb
@@ -180,7 +181,7 @@ def pictures(*, trouble: bool = False) -> Services:
 
 def has_pictures() -> bool:
     """Whether what reads pictures is installed, without the time that its import takes."""
-    return all(find_spec(module) for module in ("PIL", "defusedxml", "pi_heif"))
+    return all(find_spec(module) for module in READS_PICTURES)
 
 
 def python_service(

@@ -1,34 +1,46 @@
-"""The demo: put real data into a stack, wait, audit, and search."""
+"""The demo: put real data into a local stack, upload pictures, wait, audit, and search."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
 from functions.search_images.search import SearchResult
 from lockstep.console.errors import UserError
+from lockstep.pictures.folder import FileFilter
+from lockstep.pictures.upload.files import FileToSend, files_to_send
+from lockstep.pictures.upload.outcomes import RefusedFile
+from lockstep.pictures.upload.wish import UploadWish
 from lockstep.producing.checked import CheckedEvent
 from lockstep.producing.sources import BadLine
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.audit import audit
 from lockstep.stack.use_cases.consumers import wait
+from lockstep.stack.use_cases.pictures import picture_stores
 from lockstep.stack.use_cases.put import put
 from lockstep.stack.use_cases.search import search, search_request
+from lockstep.stores.objects import BucketObjects
+from shared.thumbnails import SIDES
 
 # Both words have a typo; the data has the Thames at Richmond Hill.
 QUERY = "richmnd tames"
 CATCH_UP_SECONDS = 600.0
+LOOK_SECONDS = 0.2
+# Of all pictures that are uploaded, to find them.
+PICTURE_TAG = "drawn"
 
 
 class Demo(msgspec.Struct, frozen=True):
     """The results of the demo.
 
-    `table` and `index` count the images that the audit read in each store. `seconds` has the
-    duration of each step.
+    `pictures` counts those that are uploaded. `table` and `index` count the images that the audit
+    read in each store. `seconds` has the duration of each step.
     """
 
     put: int
+    pictures: int
     table: int
     index: int
     audit: str
@@ -38,7 +50,7 @@ class Demo(msgspec.Struct, frozen=True):
     @property
     def succeeded(self) -> bool:
         """Whether both stores are equal and have everything that was put."""
-        return self.audit == "equal" and self.put == self.table == self.index
+        return self.audit == "equal" and self.put + self.pictures == self.table == self.index
 
 
 class DemoError(UserError):
@@ -62,15 +74,32 @@ class Steps:
         self._tell(name, self.seconds[name], " ".join(results))
 
 
-def run(clients: Clients, events: Iterable[CheckedEvent | BadLine], steps: Steps) -> Demo:
-    """Put these events, wait for both consumers, audit, search.
+def run(
+    clients: Clients,
+    events: Iterable[CheckedEvent | BadLine],
+    steps: Steps,
+    pictures: Path | None = None,
+) -> Demo:
+    """Put these events, upload the pictures, wait for both consumers, audit, search.
+
+    Args:
+        clients: the stack's.
+        events: the events.
+        steps: times the steps.
+        pictures: the folder of the pictures; None: there are none.
 
     Raises:
-        DemoError: a line is not a valid event, or the consumers do not catch up.
+        DemoError: a line is not a valid event, a picture is refused, or the consumers do not catch
+            up.
     """
     with steps.step("put") as results:
         report = put(clients, _only_events(events))
         results.append(f"{report.put:,} events onto the stream")
+    uploaded = 0
+    if pictures is not None:
+        with steps.step("upload") as results:
+            uploaded = _upload(clients, pictures)
+            results.append(f"{uploaded:,} pictures into the bucket, with their events")
     with steps.step("catch_up") as results:
         status = wait(clients, CATCH_UP_SECONDS)
         if not status.caught_up:
@@ -89,6 +118,7 @@ def run(clients: Clients, events: Iterable[CheckedEvent | BadLine], steps: Steps
         results.append(f"{QUERY!r}: {found.total:,} found")
     return Demo(
         put=report.put,
+        pictures=uploaded,
         table=compared.table,
         index=compared.index,
         audit=compared.result,
@@ -103,3 +133,38 @@ def _only_events(lines: Iterable[CheckedEvent | BadLine]) -> Iterator[CheckedEve
             message = f"line {line.line}: {line.reason}: {line.detail}"
             raise DemoError(message)
         yield line
+
+
+def _upload(clients: Clients, folder: Path) -> int:
+    """Upload all pictures of a folder, and count them."""
+    from lockstep.stack.use_cases.upload import upload  # noqa: PLC0415 - not without the extra
+
+    wish = UploadWish(rule="path", tags=(PICTURE_TAG,))
+    files: list[FileToSend] = []
+    for found in files_to_send([folder], FileFilter(), wish.rule):
+        if isinstance(found, RefusedFile):
+            raise DemoError(f"{found.file}: {found.detail}")
+        files.append(found)
+    count = 0
+    for end in upload(clients, files, wish):
+        if isinstance(end, RefusedFile):
+            raise DemoError(f"{end.file}: {end.detail}")
+        count += 1
+    return count
+
+
+def wait_for_thumbnails(clients: Clients, pictures: int, steps: Steps) -> None:
+    """Wait until each picture has its thumbnails, which a process of the local stack draws.
+
+    Raises:
+        DemoError: some are missing after a long time.
+    """
+    bucket = picture_stores(clients).thumbnails
+    thumbnails, deadline = BucketObjects(clients.s3, bucket), time.monotonic() + CATCH_UP_SECONDS
+    with steps.step("draw") as results:
+        while missing := pictures * len(SIDES) - sum(1 for _ in thumbnails.keys("")):
+            if time.monotonic() > deadline:
+                message = f"{missing:,} thumbnails are missing after {CATCH_UP_SECONDS:.0f} s"
+                raise DemoError(message)
+            time.sleep(LOOK_SECONDS)
+        results.append(f"{pictures:,} pictures have thumbnails")

@@ -7,6 +7,8 @@ from lockstep.console.errors import UserError
 TEMPLATE = "template.yaml"
 TABLESTORE_TEMPLATE = "template-tablestore.yaml"
 SAMPLE_DATA = "data/tate-2000.ndjson"
+# One of the pictures in a folder that has nothing else.
+SAMPLE_PICTURE = "data/pictures/fuji.webp"
 
 _PACKAGE = Path(__file__).parents[1]
 # Exists only in a wheel: folders that are beside `lockstep` in the repository (tools/wheel.py).

@@ -152,7 +152,7 @@ def test_a_library_user_may_have_a_package_called_shared(complete: Path, project
 def test_the_demo_runs_from_another_folder(complete: Path, project: Path) -> None:
     demo = run(complete / "lockstep", "demo", "--json", folder=project)
     found = msgspec.json.decode(demo.stdout)
-    assert (found["put"], found["table"], found["index"]) == (2000, 2000, 2000)
+    assert (found["put"], found["table"], found["index"]) == (2000, 2036, 2036)
     assert found["audit"] == "equal"
     assert found["search"]["hits"]
 

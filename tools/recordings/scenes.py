@@ -49,7 +49,7 @@ class Scene(msgspec.Struct, frozen=True):
 
 
 SCENES: Mapping[str, Scene] = {
-    "demo": Scene("lockstep demo", 22, ["lockstep demo"]),
+    "demo": Scene("lockstep demo", 23, ["lockstep demo"]),
     "repair": Scene(
         "lockstep audit finds what was deleted by hand, and repairs it",
         42,
