@@ -24,6 +24,7 @@ from lockstep.commands.delete import DeletedImages
 from lockstep.commands.discard import DiscardedCases
 from lockstep.commands.erase import ErasedImages
 from lockstep.commands.get import ShownImage
+from lockstep.commands.picture_import import ImportedPictures
 from lockstep.commands.put import PutEvents
 from lockstep.commands.quarantine import CaseStats, ShownCase
 from lockstep.commands.rebuild import Abandoned
@@ -65,7 +66,7 @@ ANSWERS: Mapping[str, Sequence[type[msgspec.Struct]]] = {
     "demo": [Demo],
     "erase": [ErasedImages, ErasureProof],
     "get": [ShownImage],
-    "import": [Imported],
+    "import": [Imported, ImportedPictures],
     "pictures audit": [PicturesAudited],
     "plan": [PlannedStack],
     "prepare": [Prepared],

@@ -18,6 +18,7 @@ from lockstep.commands.options import (
     json_option,
     resume_file_option,
 )
+from lockstep.commands.picture_import import import_pictures_from
 from lockstep.commands.refusals import Refusals
 from lockstep.console.terminal import answers, notes, print_json, print_table
 from lockstep.console.text import printable
@@ -51,6 +52,7 @@ _AGAIN = (
         "lockstep import --from tate data/tate-2000.ndjson",
         "lockstep import --apply s3://my-bucket/images/ --refused rejected.ndjson",
         "lockstep import --undelete dynamodb://images-restored",
+        "lockstep import --from-s3-pictures s3://my-pictures/pictures/2024/",
     ),
 )
 @click.argument("source")
@@ -66,6 +68,12 @@ _AGAIN = (
     "--replace", is_flag=True, help="Also put images that are in the table or that were deleted."
 )
 @click.option("--undelete", is_flag=True, help="Also put images that were deleted.")
+@click.option(
+    "--from-s3-pictures",
+    "pictures",
+    is_flag=True,
+    help="SOURCE is s3://BUCKET/PREFIX in the picture bucket: put what its pictures say.",
+)
 @click.option(
     "--refused",
     "refused_file",
@@ -83,6 +91,7 @@ def import_command(
     mapping: str | None,
     replace: bool,
     undelete: bool,
+    pictures: bool,
     refused_file: Path | None,
     resume: Path | None,
     applies: bool,
@@ -97,6 +106,11 @@ def import_command(
 
     Exit code 1: some images were rejected; all others are put.
     """
+    if pictures:
+        others = {"--from": mapping, "--replace": replace, "--undelete": undelete}
+        _take_none_of(others | {"--refused": refused_file, "--resume": resume})
+        import_pictures_from(connected(name, state), source, applies=applies, as_json=as_json)
+        return
     _keep_apart(refused_file, (source, mapping, resume))
     if mapping and source.startswith(TABLE):
         raise click.UsageError(f"{source} has images already: leave out --from")
@@ -216,6 +230,13 @@ def _imported(
 
 def _why(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+
+
+def _take_none_of(options: Mapping[str, object]) -> None:
+    """Refuse options that have no meaning for pictures."""
+    for option, given in options.items():
+        if given:
+            raise click.UsageError(f"--from-s3-pictures does not take {option}: leave it out")
 
 
 def _keep_apart(refused: Path | None, reads: Iterable[str | Path | None]) -> None:

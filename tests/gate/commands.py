@@ -383,6 +383,17 @@ def _verify(gated: GatedStack) -> str | None:
     return failure(gated, "erase", "--verify", gated.folder / "receipt.json")
 
 
+def _find_pictures(gated: GatedStack, *words: str) -> str | None:
+    pictures = gated.stage.stack.pictures
+    assert pictures is not None
+    source = f"s3://{pictures.bucket}/{PREFIX}"
+    return failure(gated, "import", "--from-s3-pictures", source, *words)
+
+
+def _import_pictures(gated: GatedStack) -> str | None:
+    return _find_pictures(gated, "--apply")
+
+
 def _import(gated: GatedStack) -> str | None:
     source = _file(gated, {"image_id": "P1", "image": image("imported")})
     return failure(gated, "import", "--apply", source)
@@ -551,6 +562,8 @@ COMMANDS: Sequence[Command] = (
     Command("upload", UPLOADER, _upload, _uploading),
     Command("pictures audit", AUDITOR, _audit_pictures, _pictured, repeats=True),
     Command("pictures audit --repair --apply", PICTURE_REPAIRER, _repair_pictures, _pictured),
+    Command("import --from-s3-pictures", UPLOADER, _find_pictures, _pictured, repeats=True),
+    Command("import --from-s3-pictures --apply", UPLOADER, _import_pictures, _pictured),
     Command("update", PROBER, _update, _processing, repeats=True),
     Command("delete", PROBER, _delete, _processing, repeats=True),
     Command("search", READER, runs("search", "image"), written, repeats=True),

@@ -8,10 +8,7 @@ from itertools import batched
 from typing import Literal
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
-from lockstep.console.errors import UserError
-from lockstep.console.failures import message_of
 from lockstep.pictures.alignment import Alignment, ObjectIdentity
 from lockstep.pictures.bucket.comparison import (
     REPAIRED,
@@ -26,9 +23,11 @@ from lockstep.pictures.reading import PictureSettings
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.pictures import (
     bucket_pictures,
+    each_key,
     key_aligner,
     picture_rows,
     picture_stores,
+    pictures_below,
 )
 from lockstep.stack.use_cases.stores import table_reader
 from shared.picture_ids import PREFIX, id_of_key, key_after
@@ -93,14 +92,7 @@ class _Bucket:
 
     def objects(self) -> Iterator[tuple[str, ObjectIdentity]]:
         """Each object below the prefix, with its identity as HEAD says it."""
-        pages = self._clients.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=PREFIX
-        )
-        for page in pages:
-            for one in page.get("Contents", []):
-                if key_after(PREFIX, one["Key"]) is not None:
-                    modified = int(one["LastModified"].timestamp())
-                    yield one["Key"], ObjectIdentity(one["ETag"], modified, one["Size"])
+        return pictures_below(self._clients, PREFIX)
 
     def images(self) -> Iterator[tuple[str, TableImage]]:
         """Each image of the table whose picture is in this bucket, with the key of the picture."""
@@ -218,11 +210,7 @@ def _repair(
 ) -> tuple[Counter[Alignment], list[str]]:
     pictures = bucket_pictures(clients, PictureSettings(zone=UTC))
     aligner = key_aligner(clients, pictures, picture_rows(clients))
-    done: Counter[Alignment] = Counter()
-    failed: list[str] = []
-    for one in repairs:
-        try:
-            done[aligner.align(one.key, is_shown=one.problem in {"gone", "unknown"})] += 1
-        except (UserError, ClientError, BotoCoreError) as error:
-            failed.append(f"{one.key}: {message_of(error)}")
-    return done, failed
+    shown = {one.key: one.problem in {"gone", "unknown"} for one in repairs}
+    ends = [*each_key(lambda key: aligner.align(key, is_shown=shown[key]), shown)]
+    done = Counter(end.outcome for end in ends if end.outcome is not None)
+    return done, [f"{end.key}: {end.failure}" for end in ends if end.failure is not None]

@@ -1,17 +1,37 @@
 """The pictures of a stack: what brings keys of its bucket in line."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lockstep.console.errors import UserError
+from lockstep.console.failures import message_of
+from lockstep.pictures.alignment import Alignment, ObjectIdentity
 from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAligner
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.bucket.rows import PictureRows, salt_of
-from shared.picture_ids import PREFIX
+from shared.picture_ids import PREFIX, key_after
 
 if TYPE_CHECKING:
     from lockstep.pictures.reading import PictureSettings
     from lockstep.stack.clients import Clients
     from lockstep.stack.stack import PictureStores
+
+# As many pictures as `lockstep upload` sends at the same time.
+_AT_ONCE: Final = 8
+_PAGE: Final = 100
+
+
+class AlignedKey(msgspec.Struct, frozen=True):
+    """What became of one key: it is in line, or `failure` says why not."""
+
+    key: str
+    outcome: Alignment | None = None
+    failure: str | None = None
 
 
 class NoPictureBucketError(UserError):
@@ -64,3 +84,38 @@ def key_aligner(clients: "Clients", pictures: BucketPictures, rows: PictureRows)
         prefix=PREFIX,
         now=clients.clock.now,
     )
+
+
+def pictures_below(clients: "Clients", prefix: str) -> Iterator[tuple[str, ObjectIdentity]]:
+    """Each key of a picture that begins with a prefix, with its identity as HEAD says it.
+
+    Raises:
+        NoPictureBucketError: the stack has no picture bucket.
+    """
+    pages = clients.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=picture_stores(clients).bucket, Prefix=prefix
+    )
+    for page in pages:
+        for one in page.get("Contents", []):
+            if key_after(PREFIX, one["Key"]) is not None:
+                modified = int(one["LastModified"].timestamp())
+                yield one["Key"], ObjectIdentity(one["ETag"], modified, one["Size"])
+
+
+def each_key(align: Callable[[str], Alignment], keys: Iterable[str]) -> Iterator[AlignedKey]:
+    """Bring keys in line, several at the same time, and say what became of each, in their order.
+
+    Args:
+        align: brings one key in line; called in threads.
+        keys: the keys.
+    """
+
+    def aligned(key: str) -> AlignedKey:
+        try:
+            return AlignedKey(key, align(key))
+        except (UserError, ClientError, BotoCoreError) as error:
+            return AlignedKey(key, failure=message_of(error))
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for page in batched(keys, _PAGE):
+            yield from threads.map(aligned, page)
