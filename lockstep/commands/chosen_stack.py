@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockstep.commands.endings import STATUS_COMMAND
+from lockstep.commands.endings import NO_ANSWER_HINT
 from lockstep.commands.settings import ToolSettings, read_settings
 from lockstep.console.terminal import notes
 from lockstep.console.text import printable
@@ -121,14 +121,26 @@ def _always(_: Mapping[str, Any]) -> bool:
     return True
 
 
+def no_answer_hint(command: str | None, name: str | None, state: Path) -> str:
+    """What to do if the stack does not answer. `status` has nothing to add to what it says."""
+    hints = (
+        []
+        if command == "status"
+        else [f"{command_for('status', name, state)} shows which stores answer"]
+    )
+    if name is None:
+        hints.append(f"if the stack has ended, {command_for('up', name, state)} starts it again")
+    return "; ".join(hints)
+
+
 def _with_stack(command: Command, *, writes: When, changes: When) -> Command:
     @wraps(command)
     def with_stack(
         *args: Any, name: str | None, local: bool, state: Path | None, **given: Any
     ) -> Any:
         name, folder = _chosen(name, state, local=local, changes=changes(given))
-        meta = click.get_current_context().meta
-        meta[STATUS_COMMAND] = command_for("status", name, folder)
+        context = click.get_current_context()
+        context.meta[NO_ANSWER_HINT] = no_answer_hint(context.info_name, name, folder)
         if writes(given):
             name_stack(name, folder)
         return command(*args, name=name, state=folder, **given)

@@ -14,9 +14,8 @@ from shared.shortened import shortened
 # 1 means no: not caught up, different, lines refused. 2 means unknown, or a wrong call.
 NO, NOT_KNOWN = 1, 2
 INTERRUPTED = 128 + signal.SIGINT
-# The command that shows the status of the stack that this command is about, as it is typed: see
-# `click.Context.meta`.
-STATUS_COMMAND = "lockstep.status_command"
+# What to do if the stack that this command is about does not answer: see `click.Context.meta`.
+NO_ANSWER_HINT = "lockstep.no_answer_hint"
 # What click prints before a message.
 _ERROR = "Error: "
 
@@ -64,8 +63,9 @@ def _one_line(context: click.Context | None = None) -> Iterator[None]:
         message = message_of(error)
         if message is None:
             raise
-        if context is not None and STATUS_COMMAND in context.meta and is_no_answer(error):
-            message += f"; {context.meta[STATUS_COMMAND]} shows which stores answer"
+        hint = "" if context is None else context.meta.get(NO_ANSWER_HINT, "")
+        if hint and is_no_answer(error):
+            message += f"; {hint}"
         refusal = Refusal(message)
         vars(refusal)["message"] = _for_reader(refusal.message)
         raise refusal from error

@@ -6,6 +6,7 @@ import pytest
 from pytest_socket import enable_socket
 
 from functions.write_to_es.connect import sink_errors
+from lockstep.commands.chosen_stack import no_answer_hint
 from lockstep.console.failures import is_no_answer, message_of
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import read_local
@@ -27,8 +28,17 @@ def test_a_search_says_that_opensearch_does_not_answer(state: Path) -> None:
     assert_one_line(
         lockstep("search", "thames", "--state", state),
         "OpenSearch does not answer at 127.0.0.1:9: connection refused; "
-        f"`lockstep status --state {state}` shows which stores answer",
+        f"`lockstep status --state {state}` shows which stores answer; "
+        f"if the stack has ended, `lockstep up --state {state}` starts it again",
     )
+
+
+def test_a_status_that_gets_no_answer_does_not_name_itself(state: Path) -> None:
+    again = f"if the stack has ended, `lockstep up --state {state}` starts it again"
+    assert no_answer_hint("status", None, state) == again
+    assert no_answer_hint("status", "museum", state) == ""
+    shows = "`lockstep status --stack museum` shows which stores answer"
+    assert no_answer_hint("audit", "museum", state) == shows
 
 
 def test_who_reads_the_index_is_told_the_address_and_the_cause(state: Path) -> None:
