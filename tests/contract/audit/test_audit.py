@@ -12,6 +12,7 @@ from lockstep.audit.audit import audit
 from lockstep.stack.use_cases.stores import scanner, searcher
 from lockstep.stores import index as index_reader
 from lockstep.stores.index import IndexReader
+from lockstep.stores.readers import Segment
 from lockstep.stores.table import TableReader
 from shared.pace import Pace
 from tests.builders import clock
@@ -70,6 +71,22 @@ def test_every_way_of_reading_gives_the_same_result(
     documents = IndexReader(index, hand.index)
     assert len(set(documents.sample(50, chance))) == 50
     assert documents.count() == 159
+
+
+@pytest.mark.parametrize("segments", [2, 7])
+def test_a_document_stays_in_its_segment_when_it_changes(stage: Stage, segments: int) -> None:
+    """Each segment is read at another time: an image must be in one of them, whatever happens."""
+    hand = Hand(stage)
+    names = [f"T{n}" for n in range(60)]
+    index = IndexReader(stage.clients.opensearch, hand.index)
+    found: list[str] = []
+    for number in range(segments):
+        changed = stamp(DAY) + number
+        hand.write_both(*(a_change(name, changed, f"image {number}") for name in names))
+        entries = list(index.scan_segment(Segment(number, segments)))
+        assert {entry.version for entry in entries} == {changed}
+        found += [entry.image_id for entry in entries]
+    assert sorted(found) == sorted(names)
 
 
 def test_the_command_compares_a_sample_and_reports_the_confidence(stage: Stage) -> None:

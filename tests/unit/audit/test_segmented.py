@@ -26,7 +26,7 @@ def stand() -> Stand:
 
 @pytest.mark.parametrize("how", ["versions", "values"])
 @pytest.mark.parametrize("segments", SEGMENTS)
-def test_items_killed_repeated_and_out_of_order_find_what_one_process_finds(
+def test_tasks_killed_repeated_and_out_of_order_find_what_one_process_finds(
     segments: int, how: str, request: pytest.FixtureRequest
 ) -> None:
     run = Run(request.config.getoption("--images") or 400)
@@ -62,7 +62,7 @@ def test_no_partition_is_compared_before_each_segment_is_read(stand: Stand) -> N
     assert [whole.work.do(ComparePartition(n)) for n in range(PARTITIONS)] == [0] * PARTITIONS
 
 
-def test_the_first_complete_result_of_an_item_stays(stand: Stand) -> None:
+def test_the_first_complete_result_of_a_task_stays(stand: Stand) -> None:
     whole = SegmentedAudit((stand.table, stand.index), stand.clock, segments=1)
     task = ReadSegment("table", 0)
     assert whole.work.do(task) == 40
