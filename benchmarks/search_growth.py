@@ -294,8 +294,8 @@ def off(sizes: Sequence[Size], accepted: Mapping[str, Mapping[str, float]]) -> I
         its = accepted.get(one.name)
         if its is None:
             continue
-        for name, value in one.gated.items():
-            before = its[name]
+        for name, before in its.items():
+            value = one.gated[name]
             is_time = name.startswith(RATIO)
             most = before * (1 + (RATIO_OFF if is_time else REPEATED_OFF))
             if value > most or (not is_time and value < before * (1 - REPEATED_OFF)):

@@ -34,6 +34,11 @@ def test_what_repeats_and_the_ratio_are_gated(changed: dict[str, object], named:
     assert named in found
 
 
+def test_only_what_is_accepted_is_compared() -> None:
+    only = {"10000 images, 1 shards": {"audit_queries": 11.0}}
+    assert [*off([msgspec.structs.replace(SIZE, index_bytes=1)], only)] == []
+
+
 def test_a_faster_search_passes() -> None:
     fast = msgspec.structs.replace(SIZE, waits={"word": Waits(3.0, 4.0, 6.0)})
     assert [*off([fast], ACCEPTED)] == []
