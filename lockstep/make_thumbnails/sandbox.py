@@ -14,6 +14,7 @@ from typing import IO, Final
 import msgspec
 
 from lockstep.make_thumbnails.outcome import MEMORY_BYTES, SECONDS, Drawn, NeedsMemory, NotDrawn
+from lockstep.pictures.within_limits.environment import bare_environment
 
 # A process that waits uses no processor time. No decoder waits, so this is for a broken machine.
 _LONGEST_SECONDS: Final = 120
@@ -46,7 +47,7 @@ def draw_in_sandbox(picture: IO[bytes], *, module: str = _MODULE) -> Drawn | Not
             stdin=picture.fileno(),
             stdout=answer,
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env=bare_environment(),
         )
         try:
             status = process.wait(_LONGEST_SECONDS)
@@ -69,12 +70,3 @@ def _outcome(status: int, answer: bytes) -> Drawn | NotDrawn:
     except msgspec.MsgspecError:
         return NotDrawn(_CRASHED)
     return NotDrawn(_MEMORY) if isinstance(found, NeedsMemory) else found
-
-
-def _environment() -> dict[str, str]:
-    return {
-        "PATH": os.defpath,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        # Each arena of malloc reserves address space, which is limited.
-        "MALLOC_ARENA_MAX": "2",
-    }

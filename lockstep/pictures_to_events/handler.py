@@ -17,6 +17,7 @@ from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAlig
 from lockstep.pictures.bucket.objects import BucketPictures
 from lockstep.pictures.bucket.rows import PictureRows, salt_of
 from lockstep.pictures.reading import PictureSettings
+from lockstep.pictures.within_limits.readers import Readers
 from lockstep.pictures_to_events.batch import CLIENTS, Looked, NotificationWork, SetAside
 from lockstep.pictures_to_events.notifications import QueueBatch
 from shared.batch import BatchResponse
@@ -39,6 +40,14 @@ def settings() -> PictureSettings:
 
 
 @cache
+def readers() -> Readers:
+    """The process that reads pictures: one, because keys are looked at one after the other."""
+    how = settings()
+    zone = os.environ["PICTURE_TIME_ZONE"]
+    return Readers(1, zone=zone, gps=how.gps, most_bytes=how.most_bytes)
+
+
+@cache
 def work() -> NotificationWork:
     """What brings keys in line, with the resources that the environment names."""
     session = boto3.Session()
@@ -48,7 +57,7 @@ def work() -> NotificationWork:
     bucket, rows = os.environ["PICTURE_BUCKET"], os.environ["PICTURE_ROWS_TABLE"]
     aligner = KeyAligner(
         PictureRows(dynamodb, rows, salt_of(dynamodb, rows)),
-        BucketPictures(s3, bucket, settings()),
+        BucketPictures(s3, bucket, settings(), read=readers().picture, on_refused=tell_refused),
         ImageVersions(dynamodb, os.environ["TABLE_NAME"]),
         EventStream(session.client("kinesis", config=CLIENTS), os.environ["STREAM_NAME"]),
         prefix=PREFIX,
@@ -85,6 +94,13 @@ def tell(looked: Looked) -> None:
     }
     write = logger.warning if looked.detail else logger.info
     write(looked.outcome, extra=shown)
+
+
+def tell_refused(key: str, why: str) -> None:
+    """Write a line about an object that is no picture, or takes too much to read."""
+    ids = logged_ids([])
+    shown = {"key": ids.shown(key), "detail": ids.text(why, known=False)}
+    logger.warning("refused", extra=shown)
 
 
 @logger.inject_lambda_context

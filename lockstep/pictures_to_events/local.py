@@ -20,6 +20,7 @@ from aws_lambda_powertools import Logger
 from doors.log import STACK_NAME, new_logger
 from lockstep.pictures.alignment import ObjectIdentity
 from lockstep.pictures.reading import PictureSettings
+from lockstep.pictures.within_limits.readers import Readers
 from lockstep.pictures_to_events.batch import Looked, NotificationWork
 from lockstep.pictures_to_events.local_queue import Lateness, LocalQueue, at_once
 from lockstep.stack.clients import Clients
@@ -142,7 +143,15 @@ def troubled(chance: random.Random) -> Lateness:
 
 def align_events(clients: Clients) -> Callable[[str], str]:
     """What brings the event of a key in line."""
-    pictures = bucket_pictures(clients, PictureSettings(zone=UTC))
+    logger = new_logger()
+
+    def refused(key: str, why: str) -> None:
+        logger.warning("refused", extra={"key": key, "detail": why})
+
+    readers = Readers(1, zone="UTC", gps=False)
+    pictures = bucket_pictures(
+        clients, PictureSettings(zone=UTC), read=readers.picture, on_refused=refused
+    )
     return key_aligner(clients, pictures, picture_rows(clients)).align
 
 

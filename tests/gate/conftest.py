@@ -37,6 +37,7 @@ _VARIABLES = {
     "lambda": ("LAMBDA",),
     "cloudwatch": ("CLOUDWATCH",),
     "sns": ("SNS",),
+    "sqs": ("SQS",),
     "logs": ("CLOUDWATCH_LOGS",),
     "secretsmanager": ("SECRETS_MANAGER",),
     "sts": ("STS",),

@@ -34,6 +34,7 @@ RECORDED = (
     "secretsmanager",
     "api",
     "sns",
+    "sqs",
     "sts",
 )
 _OF_A_SIGNATURE = frozenset({"authorization", "x-amz-content-sha256", "x-amz-date"})

@@ -1,4 +1,4 @@
-"""What AWS answers where no engine does: CloudFormation, Lambda, CloudWatch, API Gateway, tables.
+"""What AWS answers where no engine does: CloudFormation, Lambda, CloudWatch, SQS, tables, others.
 
 The forms of the answers are those of botocore's service models.
 """
@@ -87,8 +87,9 @@ class Recorded:
                 return answered(self._watched(operation, msgspec.json.decode(asked.body)))
             case "sns":
                 return 200, {"content-type": "text/xml"}, _subscriptions(asked).encode()
-            case "logs":
-                return answered({"events": [], "searchedLogStreams": []})
+            case "logs" | "sqs":
+                # A client reads what it asked for.
+                return answered({"events": [], "searchedLogStreams": [], "MessageId": "1"})
             case "secretsmanager":
                 secret = msgspec.json.decode(asked.body)["SecretId"]
                 text = Account().secret if secret == ACCESS_KEY else "0123456789abcdef"

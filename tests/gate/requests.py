@@ -68,7 +68,7 @@ def calls_of(asked: Asked, stack: Stack, key: str | None = None) -> Sequence[Cal
             return [_lambda(asked, stack)]
         case "cloudwatch":
             return [_cloudwatch(asked, stack)]
-        case "logs" | "secretsmanager" | "sns" | "sts":
+        case "logs" | "secretsmanager" | "sns" | "sqs" | "sts":
             return list(_of_one_resource(asked, stack))
         case "api":
             api = f"arn:aws:execute-api:{stack.region}:{ACCOUNT}:{API}"
@@ -139,7 +139,7 @@ def _cloudwatch(asked: Asked, stack: Stack) -> Call:
 
 
 def _of_one_resource(asked: Asked, stack: Stack) -> Iterator[Call]:
-    """What a request needs that names its topic, secret or log group.
+    """What a request needs that names its topic, queue, secret or log group.
 
     GetCallerIdentity of STS needs no right:
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
@@ -151,7 +151,10 @@ def _of_one_resource(asked: Asked, stack: Stack) -> Iterator[Call]:
         yield Call(f"sns:{form['Action'][0]}", form["TopicArn"][0])
         return
     operation, body = _operation(asked), msgspec.json.decode(asked.body)
-    if asked.service == "secretsmanager":
+    if asked.service == "sqs":
+        queue = body["QueueUrl"].rpartition("/")[2]
+        yield Call(f"sqs:{operation}", f"arn:aws:sqs:{stack.region}:{ACCOUNT}:{queue}")
+    elif asked.service == "secretsmanager":
         yield Call(f"secretsmanager:{operation}", body["SecretId"])
     else:
         yield Call(f"logs:{operation}", log_group(body["logGroupName"], stack.region))

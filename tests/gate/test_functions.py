@@ -1,7 +1,6 @@
 """Each function needs exactly the rights of its role; what Lambda itself uses is AWS's own list."""
 
 import datetime as dt
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from typing import Any, NamedTuple
 import boto3
 import msgspec
 import pytest
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from doors import stream
 from doors.clock import SYSTEM_CLOCK
@@ -29,13 +27,17 @@ from functions.write_to_es.settings import IndexSettings
 from functions.write_to_tablestore import purge_handler
 from lockstep.local.mapping.invocation import stream_arn
 from lockstep.local.mapping.translation import translated
+from lockstep.make_thumbnails import handler as make_thumbnails
 from lockstep.nightly import handler as nightly
+from lockstep.pictures_to_events import handler as pictures_to_events
 from lockstep.stack.stack import LOCAL_REGION, IndexFrom
 from tests.builders import CHANGES_STREAM, image, image_event, kinesis_records, restored_table
 from tests.contract.repair.hand import Hand, a_change
 from tests.gate.commands import differing
 from tests.gate.conftest import GatedStack
 from tests.gate.evaluator import Call, allows, listed
+from tests.gate.invocation import Invocation
+from tests.gate.picture_functions import draw, look, picture_environment
 from tests.gate.policies import ACCESS_KEY, EXAMPLE, KEY, rendered
 from tests.gate.replica import a_replica, put_tombstone, replicated, row_of
 from tests.gate.requests import RESTORED
@@ -66,6 +68,9 @@ LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSXRayDaemonWriteAccess.html
 # without the rights to read rules of sampling.
 TRACES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaSQSQueueExecutionRole.html
+# without the logs, which have rights of their own here.
+QUEUE_READS = {"sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"}
 # The customer's key: reading the stream, and writing failure documents.
 WITH_KEY = {"kms:Decrypt"}
 
@@ -74,21 +79,6 @@ type Documents = Sequence[Mapping[str, Any]]
 
 
 _VERSIONS = count(2)
-
-
-class Invocation(LambdaContext):
-    """An invocation that has a minute left, unless said otherwise."""
-
-    _function_name = "function"
-    _memory_limit_in_mb = 512
-    _invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:function"
-    _aws_request_id = "request"
-
-    def __init__(self, seconds: float = 60) -> None:
-        self._ends = time.monotonic() + seconds
-
-    def get_remaining_time_in_millis(self) -> int:  # type: ignore[override]  # static there
-        return round((self._ends - time.monotonic()) * 1000)
 
 
 class Function(NamedTuple):
@@ -249,6 +239,12 @@ FUNCTIONS = {
         "StackWatcherRole", _watch, LOGS | TRACES, parameters={"AlarmEmail": "a@example.com"}
     ),
     "NightlyAudit": Function("NightlyAuditRole", _audit, LOGS | TRACES, prepare=differing),
+    "PicturesToEvents": Function(
+        "PicturesToEventsRole", look, QUEUE_READS | LOGS | TRACES, parameters={"Pictures": "yes"}
+    ),
+    "MakeThumbnails": Function(
+        "MakeThumbnailsRole", draw, QUEUE_READS | LOGS | TRACES, parameters={"Pictures": "yes"}
+    ),
     "ReplicaPurge": Function(
         "ReplicaPurgeRole",
         _purge_replica,
@@ -290,12 +286,21 @@ def environment(gated: GatedStack, patch: pytest.MonkeyPatch) -> Iterator[None]:
     for metrics in (stream.metrics, nightly.metrics, purge_handler.metrics):
         patch.setattr(metrics.provider, "namespace", "Lockstep/gate")
     with patch.context() as patched:
-        for name, value in (gated.environment | variables).items():
+        for name, value in (gated.environment | variables | picture_environment(gated)).items():
             patched.setenv(name, value)
-        clients = (stream.quarantine, table.table, index.index, search.stores)
+        clients = (
+            stream.quarantine,
+            table.table,
+            index.index,
+            search.stores,
+            pictures_to_events.work,
+            pictures_to_events.readers,
+            make_thumbnails.work,
+        )
         for made in clients:
             made.cache_clear()
         yield
+        pictures_to_events.readers().close()
         for made in clients:
             made.cache_clear()
 

@@ -11,7 +11,7 @@ import sys
 from datetime import UTC
 
 from lockstep.pictures.notes import NotAPictureError
-from lockstep.pictures.reading import PictureSettings, read_picture
+from lockstep.pictures.reading import Picture, PictureSettings, read_picture
 from tests.hostile_pictures import (
     container_files,
     jpeg_files,
@@ -41,6 +41,11 @@ def end_of(case: Case) -> str:
         picture = read_picture(pieces, PictureSettings(zone=UTC, gps=True))
     except NotAPictureError as refused:
         return str(refused)
+    return said_of(picture)
+
+
+def said_of(picture: Picture) -> str:
+    """What was read, in one line."""
     said = [text for text in (picture.title, picture.caption, picture.author) if text]
     said += [f"{len(picture.keywords):,} keywords"] * bool(picture.keywords)
     said += [f"{note.field}: {note.why}" for note in picture.notes]

@@ -11,7 +11,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.hostile_pictures.measured import CASES
+import psutil
+
+from lockstep.pictures.notes import NotAPictureError
+from lockstep.pictures.within_limits.readers import Readers
+from tests.hostile_pictures.case import GIB
+from tests.hostile_pictures.measured import CASES, said_of
 
 ROOT = Path(__file__).parents[2]
 # Of a picture of 60 MB that must be in memory as a whole. The rest needs under 200.
@@ -36,6 +41,22 @@ def test_each_hostile_picture_has_the_end_that_it_must_have() -> None:
     assert {part["status"] for part in measured.values()} == {0}
     too_large = {name: part["mib"] for name, part in measured.items() if part["mib"] > MOST_MIB}
     assert too_large == {}
+
+
+def test_one_process_of_a_function_ends_with_each_as_it_must() -> None:
+    """It reads them one after the other; none ends the process, and none changes the next end."""
+    ends: dict[str, str] = {}
+    with Readers(1, zone="UTC", gps=True) as readers:
+        for case in CASES:
+            content = case.make()
+            pieces = [content] if isinstance(content, bytes) else content
+            try:
+                ends[case.name] = said_of(readers.picture(pieces, GIB))
+            except NotAPictureError as refused:
+                ends[case.name] = str(refused)
+        processes = psutil.Process().children()
+    assert ends == {case.name: case.end for case in CASES}
+    assert len(processes) == 1
 
 
 def test_there_are_many_and_each_has_a_name_of_its_own() -> None:

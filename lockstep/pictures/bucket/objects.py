@@ -1,7 +1,9 @@
 """The pictures in a bucket: which object a key has now, and what its content says."""
 
 import hashlib
+from collections.abc import Callable, Iterable
 from contextlib import closing, contextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -10,11 +12,11 @@ from botocore.exceptions import ClientError
 from lockstep.pictures.alignment import ObjectIdentity, Unreadable
 from lockstep.pictures.image import GivenFields, image_of
 from lockstep.pictures.notes import NotAPictureError
-from lockstep.pictures.reading import PictureSettings, read_picture
+from lockstep.pictures.reading import Picture, PictureSettings, read_picture
 from shared.event import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
@@ -23,13 +25,35 @@ _CHUNK_BYTES = 1024 * 1024
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
 
 
+type ReadContent = Callable[[Iterable[bytes], int], Picture]
+"""Reads a picture from its content in pieces, and its length. Raises NotAPictureError."""
+
+
 class BucketPictures:
     """The pictures of one bucket. Raises what boto3 raises."""
 
-    def __init__(self, client: "S3Client", bucket: str, settings: PictureSettings) -> None:
+    def __init__(
+        self,
+        client: "S3Client",
+        bucket: str,
+        settings: PictureSettings,
+        *,
+        read: ReadContent | None = None,
+        on_refused: Callable[[str, str], object] = lambda _key, _why: None,
+    ) -> None:
+        """Set it up.
+
+        Args:
+            client: the client; it may retry.
+            bucket: the picture bucket.
+            settings: how a picture is read.
+            read: reads it elsewhere, with these settings; None: in this process.
+            on_refused: is told the key of what is no picture, and why.
+        """
         self._client = client
         self._bucket = bucket
-        self._settings = settings
+        self._read = read or partial(_read_here, settings)
+        self._on_refused = on_refused
 
     def url(self, key: str) -> str:
         """The address of an object, as an event has it."""
@@ -78,8 +102,9 @@ class BucketPictures:
             if pieces is None:
                 return "changed"
             try:
-                picture = read_picture(pieces, self._settings)
-            except NotAPictureError:
+                picture = self._read(pieces, identity.size_bytes)
+            except NotAPictureError as refused:
+                self._on_refused(key, str(refused))
                 return "no picture"
         return image_of(picture, given).image
 
@@ -96,6 +121,10 @@ class BucketPictures:
         with closing(answer["Body"]) as body:
             pieces = cast("Iterable[bytes]", body.iter_chunks(_CHUNK_BYTES))
             yield pieces if identity_of(answer) == identity else None
+
+
+def _read_here(settings: PictureSettings, pieces: Iterable[bytes], _: int) -> Picture:
+    return read_picture(pieces, settings)
 
 
 def identity_of(answer: "HeadObjectOutputTypeDef | GetObjectOutputTypeDef") -> ObjectIdentity:

@@ -31,10 +31,15 @@ from lockstep.pictures.image import GivenTooMuchError, image_of
 from lockstep.pictures.reading import PictureSettings
 from lockstep.pictures.upload.files import FileToSend
 from lockstep.pictures.upload.outcomes import End, Reason, RefusedFile, SentPicture
-from lockstep.pictures.upload.readers import Readers
-from lockstep.pictures.upload.reading_child import NoPicture, ReadAnswer, ReadPicture, UnreadFile
 from lockstep.pictures.upload.uploaded import UploadedPictures
 from lockstep.pictures.upload.wish import DEFAULT_ZONE, UploadWish
+from lockstep.pictures.within_limits.readers import Readers
+from lockstep.pictures.within_limits.reading_child import (
+    NoPicture,
+    ReadAnswer,
+    ReadPicture,
+    UnreadFile,
+)
 from shared.picture_ids import PREFIX, id_of_key
 from shared.stamps import is_stamp
 

@@ -1,5 +1,6 @@
 """Compare the picture bucket of a stack with its table, and put what is missing."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from lockstep.pictures.bucket.comparison import (
 )
 from lockstep.pictures.bucket.rows import PictureRows, known_salt
 from lockstep.pictures.reading import PictureSettings
+from lockstep.pictures.within_limits.readers import Readers
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.pictures import (
     bucket_pictures,
@@ -208,9 +210,10 @@ def _images_of(
 def _repair(
     clients: Clients, repairs: Sequence[PictureDifference]
 ) -> tuple[Counter[Alignment], list[str]]:
-    pictures = bucket_pictures(clients, PictureSettings(zone=UTC))
-    aligner = key_aligner(clients, pictures, picture_rows(clients))
     shown = {one.key: one.problem in {"gone", "unknown"} for one in repairs}
-    ends = [*each_key(lambda key: aligner.align(key, is_shown=shown[key]), shown)]
+    with Readers(os.cpu_count() or 1, zone="UTC", gps=False) as readers:
+        pictures = bucket_pictures(clients, PictureSettings(zone=UTC), read=readers.picture)
+        aligner = key_aligner(clients, pictures, picture_rows(clients))
+        ends = [*each_key(lambda key: aligner.align(key, is_shown=shown[key]), shown)]
     done = Counter(end.outcome for end in ends if end.outcome is not None)
     return done, [f"{end.key}: {end.failure}" for end in ends if end.failure is not None]

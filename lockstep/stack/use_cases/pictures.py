@@ -12,8 +12,9 @@ from lockstep.console.errors import UserError
 from lockstep.console.failures import message_of
 from lockstep.pictures.alignment import Alignment, ObjectIdentity
 from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAligner
-from lockstep.pictures.bucket.objects import BucketPictures
+from lockstep.pictures.bucket.objects import BucketPictures, ReadContent
 from lockstep.pictures.bucket.rows import PictureRows, salt_of
+from lockstep.pictures.within_limits.readers import ReadingStoppedError
 from shared.picture_ids import PREFIX, key_after
 
 if TYPE_CHECKING:
@@ -65,13 +66,20 @@ def picture_rows(clients: "Clients") -> PictureRows:
     return PictureRows(clients.dynamodb, table, salt_of(clients.dynamodb, table))
 
 
-def bucket_pictures(clients: "Clients", settings: "PictureSettings") -> BucketPictures:
-    """The pictures in the stack's bucket.
+def bucket_pictures(
+    clients: "Clients",
+    settings: "PictureSettings",
+    *,
+    read: ReadContent | None = None,
+    on_refused: Callable[[str, str], object] = lambda _key, _why: None,
+) -> BucketPictures:
+    """The pictures in the stack's bucket; for the arguments, see `BucketPictures`.
 
     Raises:
         NoPictureBucketError: it has no picture bucket.
     """
-    return BucketPictures(clients.s3, picture_stores(clients).bucket, settings)
+    bucket = picture_stores(clients).bucket
+    return BucketPictures(clients.s3, bucket, settings, read=read, on_refused=on_refused)
 
 
 def key_aligner(clients: "Clients", pictures: BucketPictures, rows: PictureRows) -> KeyAligner:
@@ -113,7 +121,7 @@ def each_key(align: Callable[[str], Alignment], keys: Iterable[str]) -> Iterator
     def aligned(key: str) -> AlignedKey:
         try:
             return AlignedKey(key, align(key))
-        except (UserError, ClientError, BotoCoreError) as error:
+        except (UserError, ClientError, BotoCoreError, ReadingStoppedError) as error:
             return AlignedKey(key, failure=message_of(error))
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:

@@ -10,8 +10,8 @@ from lockstep.pictures.times import zone_named
 from lockstep.pictures.upload.files import FileToSend
 from lockstep.pictures.upload.folder_upload import FolderUpload, UploadTarget
 from lockstep.pictures.upload.outcomes import RefusedFile, SentPicture
-from lockstep.pictures.upload.readers import Readers
 from lockstep.pictures.upload.wish import UploadWish
+from lockstep.pictures.within_limits.readers import Readers
 from lockstep.stack.clients import Clients
 from lockstep.stack.use_cases.pictures import (
     bucket_pictures,

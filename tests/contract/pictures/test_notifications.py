@@ -1,8 +1,10 @@
 """Notifications of a real bucket, late and several times, and the handler of the function."""
 
+import datetime as dt
 import io
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -17,6 +19,11 @@ from msgspec.json import decode
 
 from functions.write_to_dynamodb.table import ensure_table
 from lockstep.pictures.bucket import rows
+from lockstep.pictures.bucket.aligner import EventStream, ImageVersions, KeyAligner
+from lockstep.pictures.bucket.objects import BucketPictures
+from lockstep.pictures.bucket.rows import PictureRows, salt_of
+from lockstep.pictures.reading import PictureSettings
+from lockstep.pictures.within_limits.readers import Readers, ReadingLimits
 from lockstep.pictures_to_events import handler
 from lockstep.pictures_to_events.batch import NotificationWork
 from lockstep.pictures_to_events.local import listed, troubled
@@ -25,8 +32,8 @@ from lockstep.pictures_to_events.notifications import notification
 from shared.event import Event, Image
 from shared.picture_ids import PREFIX, id_of_key
 from shared.sink import MisconfiguredError
-from tests.contract.pictures.conftest import Place, picture
-from tests.gate.test_functions import Invocation
+from tests.contract.pictures.conftest import NOW, Place, picture
+from tests.gate.invocation import Invocation
 
 NAMES = ("a.jpg", "b.jpg", "2024/été.jpg", "c")
 
@@ -153,8 +160,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         found = Aws()
         monkeypatch.setenv("PICTURE_DEAD_LETTERS", found.letters)
         handler.work.cache_clear()
+        handler.readers.cache_clear()
         yield found
+        handler.readers().close()
         handler.work.cache_clear()
+        handler.readers.cache_clear()
 
 
 def put(aws: Aws, key: str, body: bytes) -> str:
@@ -241,21 +251,78 @@ def test_a_notification_of_another_bucket_stops_the_batch(aws: Aws) -> None:
         aws.handle("a.jpg", bucket="quarantine")
 
 
-def test_a_log_line_names_no_file_if_ids_are_hashed(
-    aws: Aws, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOG_HASH_KEY", "key")
+@contextmanager
+def log_lines() -> Iterator[io.StringIO]:
+    """What the function writes meanwhile."""
     lines = io.StringIO()
     stream = logging.StreamHandler(lines)
     stream.setFormatter(handler.logger.registered_formatter)
     written_to = logging.getLogger(handler.logger.name)
     written_to.addHandler(stream)
+    yield lines
+    written_to.removeHandler(stream)
+
+
+def test_a_hostile_picture_is_a_line_and_no_event_and_never_comes_again(aws: Aws) -> None:
+    hostile = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    put(aws, "good.jpg", picture())
+    put(aws, "bad.svg", hostile)
+    put(aws, "long.txt", b"no picture" * 500_000)
+    with log_lines() as lines:
+        assert aws.handle("bad.svg", "long.txt", "good.jpg") == []
+    assert [event.image_id for event in aws.events()] == ["good.jpg"]
+    refused = [
+        (said["key"], said["detail"])
+        for said in map(msgspec.json.decode, lines.getvalue().splitlines())
+        if said["message"] == "refused"
+    ]
+    assert [key for key, _ in refused] == [f"{PREFIX}bad.svg", f"{PREFIX}long.txt"]
+    assert "script" in refused[0][1]
+    assert "no picture that is read here" in refused[1][1]
+    assert "Messages" not in aws.sqs.receive_message(QueueUrl=aws.letters)
+
+
+def test_a_picture_that_takes_too_much_to_read_is_no_picture_and_deletes_its_image(
+    aws: Aws,
+) -> None:
+    put(aws, "a.jpg", picture())
+    assert aws.handle("a.jpg") == []
+    put(aws, "a.jpg", picture() + bytes(100_000_000))
+    refused: list[str] = []
+    limits = ReadingLimits(seconds=0.02, bytes_a_second=1e15)
+    with Readers(1, zone="UTC", gps=False, limits=limits) as readers:
+        aligner = KeyAligner(
+            PictureRows(aws.dynamodb, "rows", salt_of(aws.dynamodb, "rows")),
+            BucketPictures(
+                aws.s3,
+                "pictures",
+                PictureSettings(zone=dt.UTC),
+                read=readers.picture,
+                on_refused=lambda key, why: refused.append(f"{key}: {why}"),
+            ),
+            ImageVersions(aws.dynamodb, "images"),
+            EventStream(aws.kinesis, "images"),
+            prefix=PREFIX,
+            now=lambda: NOW,
+        )
+        assert aligner.align(f"{PREFIX}a.jpg") == "deleted"
+        assert aligner.align(f"{PREFIX}a.jpg") == "no picture"
+    assert refused == [f"{PREFIX}a.jpg: reading it takes more than 0 s of processor time"]
+    assert [event.type for event in aws.events()] == ["image.uploaded", "image.deleted"]
+
+
+def test_a_log_line_names_no_file_if_ids_are_hashed(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_HASH_KEY", "key")
     aws.dynamodb.put_item(
         TableName="images", Item={"image_id": {"S": "mother.jpg"}, "version": {"N": "12"}}
     )
     put(aws, "mother.jpg", picture())
-    aws.handle("mother.jpg")
-    written_to.removeHandler(stream)
+    put(aws, "mother.txt", b"no picture of mother")
+    with log_lines() as lines:
+        aws.handle("mother.jpg", "mother.txt")
     written = lines.getvalue()
     assert "set aside" in written
+    assert "refused" in written
     assert "mother" not in written

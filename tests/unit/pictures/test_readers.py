@@ -4,14 +4,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
 
 from lockstep.pictures.bucket.transfer import PART_BYTES
+from lockstep.pictures.notes import NotAPictureError
 from lockstep.pictures.reading import PictureSettings, read_picture
-from lockstep.pictures.upload.readers import Readers, ReadingLimits
-from lockstep.pictures.upload.reading_child import NoPicture, ReadPicture, UnreadFile
+from lockstep.pictures.within_limits.readers import (
+    Readers,
+    ReadingLimits,
+    ReadingStoppedError,
+)
+from lockstep.pictures.within_limits.reading_child import NoPicture, ReadPicture, UnreadFile
 
 PICTURES = sorted((Path(__file__).parents[3] / "data" / "pictures").iterdir())
 # A JPEG whose rest is a hole: it costs processor time, and no space on the disk.
@@ -89,3 +95,100 @@ def test_a_time_without_an_offset_is_one_of_the_zone(tmp_path: Path) -> None:
     assert isinstance(answer, ReadPicture)
     assert answer.picture.taken_at is not None
     assert answer.picture.taken_at.isoformat() == "2024-07-01T12:00:00+02:00"
+
+
+def _in_pieces(content: bytes, length: int = 1000) -> Iterator[bytes]:
+    return (content[at : at + length] for at in range(0, len(content), length))
+
+
+class _Counted:
+    """A stream that counts what is taken of it."""
+
+    def __init__(self, start: bytes, pieces: int) -> None:
+        self.left = pieces
+        self._next = start
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self.left:
+            self.left -= 1
+            yield self._next
+            self._next = bytes(1_000_000)
+
+
+def test_a_stream_is_read_as_the_library_reads_it_by_one_process() -> None:
+    with Readers(1, zone="Europe/Berlin", gps=True) as readers:
+        for file in PICTURES:
+            content = file.read_bytes()
+            with file.open("rb") as opened:
+                expected = read_picture(
+                    opened, PictureSettings(ZoneInfo("Europe/Berlin"), gps=True)
+                )
+            assert readers.picture(_in_pieces(content), len(content)) == expected
+        assert len(_children()) == 1
+
+
+def test_of_a_stream_that_is_no_picture_little_is_read_and_the_next_one_is_read() -> None:
+    endless = _Counted(b"%PDF-1.7" + bytes(1000), pieces=10_000)
+    content = PICTURES[0].read_bytes()
+    with Readers(1, zone="UTC", gps=False) as readers:
+        with pytest.raises(NotAPictureError, match="a PDF document"):
+            readers.picture(endless, 10_000_000_000)
+        assert endless.left > 9_000
+        assert readers.picture(_in_pieces(content), len(content)).size_bytes == len(content)
+        assert len(_children()) == 1
+
+
+def test_a_stream_that_is_too_long_has_no_checksum_and_is_read_no_further() -> None:
+    content = PICTURES[0].read_bytes()
+    long = _Counted(content, pieces=100)
+    with Readers(1, zone="UTC", gps=False, most_bytes=3_000_000) as readers:
+        found = readers.picture(long, 100_000_000)
+        assert (found.size_bytes, found.checksum) == (None, None)
+        assert long.left >= 100 - 5
+        assert readers.picture([content], len(content)).checksum is not None
+
+
+def test_a_stream_that_takes_too_much_processor_time_is_refused_in_one_line() -> None:
+    hole = _Counted(PICTURES[0].read_bytes(), pieces=300)
+    limits = ReadingLimits(seconds=0.05, bytes_a_second=1e15)
+    with Readers(1, zone="UTC", gps=False, limits=limits) as readers:
+        with pytest.raises(NotAPictureError) as refused:
+            readers.picture(hole, 300_000_000)
+        assert str(refused.value) == "reading it takes more than 0 s of processor time"
+
+
+def test_a_process_that_is_stopped_says_nothing_of_the_picture() -> None:
+    content = PICTURES[0].read_bytes()
+    with Readers(1, zone="UTC", gps=False) as readers:
+        readers.picture([content], len(content))
+        (child,) = _children()
+        child.kill()
+        with pytest.raises(ReadingStoppedError, match="SIGKILL"):
+            readers.picture([content], len(content))
+        assert readers.picture([content], len(content)).size_bytes == len(content)
+
+
+def test_a_stream_that_breaks_leaves_nothing_for_the_next_one() -> None:
+    content = PICTURES[0].read_bytes()
+
+    def broken() -> Iterator[bytes]:
+        yield content[:2000]
+        raise ConnectionResetError("the peer has gone")
+
+    with Readers(1, zone="UTC", gps=False) as readers:
+        with pytest.raises(ConnectionResetError):
+            readers.picture(broken(), len(content))
+        assert readers.picture([content], len(content)).size_bytes == len(content)
+
+
+def test_a_process_that_reads_knows_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    content = PICTURES[0].read_bytes()
+    with Readers(1, zone="UTC", gps=False) as readers:
+        readers.picture([content], len(content))
+        (child,) = _children()
+        assert child.environ().keys() - {"LC_CTYPE", "TMPDIR"} == {
+            "MALLOC_ARENA_MAX",
+            "PATH",
+            "PYTHONPATH",
+        }
