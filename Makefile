@@ -217,6 +217,7 @@ search-growth: $(venv)/dev.done ## Measure search, audit and rebuild with 10,000
 audit-at-scale: $(venv)/dev.done ## Audit and repair a million images in memory, then 69,202 on the real engines.
 	$(pytest) -rP --timeout 7200 tests/unit/audit/test_at_scale.py --images 1000000
 	$(pytest) -rP --timeout 7200 tests/contract/repair -k all_corruptions --images 69202
+	$(pytest) -rP --timeout 7200 tests/unit/audit/test_segmented.py -k versions --images 69202
 	$(pytest) -rP --timeout 7200 tests/contract/audit -k 64_segments --images 69202
 
 roles: $(venv)/dev.done ## Test the permissions of the roles in the index, on OpenSearch's security plugin (180 MB).
