@@ -40,7 +40,6 @@ QUEUE: Final = "picture-notifications.db"
 # Between two lists: longer for a large bucket, whose list takes long, and never much longer.
 LIST_SECONDS = 1.0
 LONGEST_LIST_SECONDS = 10.0
-PAUSE_SECONDS = 0.1
 # Of what failed, for example while an engine starts again.
 AGAIN_SECONDS = 5.0
 HIDDEN_SECONDS = 60.0
@@ -81,6 +80,13 @@ class LocalPictures:
             ended = time.monotonic()
             self._next_list = ended + pause_after(ended - begun)
         return self._settle()
+
+    def seconds_to_list(self, now: float) -> float:
+        """How long to wait if there is nothing to settle: at most `LIST_SECONDS`.
+
+        Only a list brings new notifications. Those that are late, or come again, wait a little.
+        """
+        return min(max(0.0, self._next_list - now), LIST_SECONDS)
 
     def _settle(self) -> bool:
         now = self._now()
@@ -176,7 +182,7 @@ def run(name: str, queue_file: str, align: Callable[[Clients], Callable[[str], s
     while True:
         try:
             if not pictures.step():
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(pictures.seconds_to_list(time.monotonic()))
         except Exception:  # a process that dies again and again would stop the stack
             logger.exception("the pictures could not be looked at; they are later")
             time.sleep(AGAIN_SECONDS)

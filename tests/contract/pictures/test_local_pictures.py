@@ -1,12 +1,18 @@
 """The process of a local stack: what is stored, replaced or deleted in its bucket is an event."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from doors.log import new_logger
-from lockstep.pictures_to_events.local import AGAIN_SECONDS, LocalPictures, align_events
+from lockstep.pictures_to_events.local import (
+    AGAIN_SECONDS,
+    LIST_SECONDS,
+    LocalPictures,
+    align_events,
+)
 from lockstep.pictures_to_events.local_queue import LocalQueue
 from lockstep.stack.clients import Clients
 from lockstep.stack.stack import LOCAL_REGION, Endpoints, PictureStores, Stack
@@ -94,3 +100,10 @@ def test_while_a_store_does_not_answer_messages_wait(
     queue.bring_again([message], 0.0)
     assert started(stack, queue).step()
     assert [event.image_id for event in place.events()] == ["a.jpg"]
+
+
+def test_the_process_sleeps_until_the_next_list(stack: Stack, queue: LocalQueue) -> None:
+    process, before = started(stack, queue), time.monotonic()
+    assert process.seconds_to_list(before) == 0.0
+    assert not process.step()
+    assert process.seconds_to_list(before) == LIST_SECONDS
