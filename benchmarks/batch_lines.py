@@ -41,8 +41,10 @@ def batch_lines(state: Path, consumer: str, *, since: float) -> Iterator[BatchLi
         consumer: the name of its function.
         since: leave out batches that ended earlier, in seconds since 1970.
     """
-    for line in (state / "logs" / f"{consumer}.log").read_bytes().splitlines():
-        if b'"batch"' in line:
+    log = state / "logs" / f"{consumer}.log"
+    # Without an invocation there is no log, and the last line may be being written.
+    for line in log.read_bytes().splitlines(keepends=True) if log.exists() else ():
+        if b'"batch"' in line and line.endswith(b"\n"):
             one = msgspec.json.decode(line, type=BatchLine)
             if one.message == "batch" and one.at >= since:
                 yield one
