@@ -113,6 +113,20 @@ def test_an_import_is_killed_and_resumed_until_it_has_put_all_images() -> None:
     assert tally["import resumed"] > 10
 
 
+def test_what_is_imported_may_follow_the_end_of_a_tombstone() -> None:
+    """The table still keeps the expired tombstone, the index does not (seed 8,899,165)."""
+    history = History(quiet("interrupted import", "import"))
+    history.play()
+    system = history.system
+    imported = {
+        (one.image_id, one.version)
+        for one in map(system.interpret, system.stream.accepted)
+        if isinstance(one, Meaning) and one.image and one.image["name"].startswith("imported")
+    }
+    assert len(imported) > 2
+    assert imported == system.may_return
+
+
 def test_two_operators_purge_at_once_and_each_tombstone_goes() -> None:
     tally = tally_of("put", "poll", "two purges", seeds=40)
     assert tally["two purges at once"] > 5

@@ -216,7 +216,8 @@ class Imports:
     def _check(self, before: int) -> None:
         """O5: the version of an import is lower than each stamp of the image itself.
 
-        Only stamps of the last days count: an older event cannot arrive any more.
+        Only stamps of the last days count: an older event cannot arrive any more. What is imported
+        may follow the end of a tombstone, because its version is so old, and it names the image.
         """
         system = self._system
         earlier = _meanings(system, range(before))
@@ -224,6 +225,7 @@ class Imports:
         for one in _meanings(system, range(before, len(system.stream.accepted))):
             if one.image is None or not one.image["name"].startswith(_NAME):
                 continue  # somebody else's, in the middle of the import
+            system.may_return.add((one.image_id, one.version))
             for other in earlier:
                 if (
                     other.image_id == one.image_id
