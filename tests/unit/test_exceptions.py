@@ -16,6 +16,7 @@ import shared
 from functions.search_images.invalid import InvalidParametersError, ParameterProblem
 from lockstep.local.kinesis.errors import KinesisError
 from lockstep.local.tablestore.errors import TableStoreError
+from lockstep.pictures.bucket.aligner import RestlessKeyError
 from lockstep.pictures.upload.folder_upload import _RefusedError
 from lockstep.producing.producer import GaveUpError, PutError, PutReport, StreamRefusedError
 from lockstep.simulation.fakes.network import AnswerError, CutOffError
@@ -44,6 +45,7 @@ ARGUMENTS: dict[type[BaseException], tuple[Any, ...]] = {
     InvalidParametersError: (ParameterProblem("q", "empty"), ParameterProblem("size", "too high")),
     KinesisError: ("ValidationException", "no such shard"),
     PutError: NOT_PUT,
+    RestlessKeyError: ("pictures/T1.jpg", 100),
     StreamRefusedError: NOT_PUT,
     TableStoreError: ("OTSServerBusy", "Server is busy."),
     ViolationError: ("I4", "image T1 went back"),

@@ -46,7 +46,12 @@ class RestlessKeyError(UserError):
             key: the whole key of the object.
             times: how often it changed.
         """
-        super().__init__(f"{key} changed each of {times} times while it was read: try again later")
+        super().__init__(key, times)
+        self._key = key
+        self._times = times
+
+    def __str__(self) -> str:
+        return f"{self._key} changed each of {self._times} times while it was read: try again later"
 
 
 class GivenByUpload(msgspec.Struct, frozen=True, omit_defaults=True):

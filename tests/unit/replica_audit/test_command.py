@@ -142,7 +142,12 @@ def test_each_difference_is_a_line_of_the_report(source: Source, tmp_path: Path)
     lines.sort(key=lambda one: str(one["key"]))
     version = lines[0].pop("version")
     assert version.startswith(guard.normalized_label(LABEL))
-    assert lines[0] == {"key": '[{"id":{"S":"1"}}]', "kind": "other_values", "columns": ["n"]}
+    assert lines[0] == {
+        "key": '[{"id":{"S":"1"}}]',
+        "kind": "other_values",
+        "columns": ["n"],
+        "arrived_at": "2026-11-21T08:00:01Z",
+    }
     assert lines[1] == {"key": '[{"id":{"S":"2"}}]', "kind": "missing_in_replica"}
     assert lines[2]["detail"] == "lockstep_at is no Integer"
 
