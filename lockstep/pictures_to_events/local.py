@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -147,14 +148,13 @@ def troubled(chance: random.Random) -> Lateness:
     return lateness
 
 
-def align_events(clients: Clients) -> Callable[[str], str]:
-    """What brings the event of a key in line."""
+def align_events(readers: Readers, clients: Clients) -> Callable[[str], str]:
+    """What brings the event of a key in line; `readers` read the pictures."""
     logger = new_logger()
 
     def refused(key: str, why: str) -> None:
         logger.warning("refused", extra={"key": key, "detail": why})
 
-    readers = Readers(1, zone="UTC", gps=False)
     pictures = bucket_pictures(
         clients, PictureSettings(zone=UTC), read=readers.picture, on_refused=refused
     )
@@ -189,4 +189,5 @@ def run(name: str, queue_file: str, align: Callable[[Clients], Callable[[str], s
 
 
 if __name__ == "__main__":
-    run("pictures_to_events", QUEUE, align_events)
+    with Readers(1, zone="UTC", gps=False) as its_reader:
+        run("pictures_to_events", QUEUE, partial(align_events, its_reader))

@@ -1,12 +1,14 @@
 """The process of a local stack: what is stored, replaced or deleted in its bucket is an event."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from doors.log import new_logger
+from lockstep.pictures.within_limits.readers import Readers
 from lockstep.pictures_to_events.local import (
     AGAIN_SECONDS,
     LIST_SECONDS,
@@ -45,21 +47,24 @@ def queue(place: Place, tmp_path: Path) -> Iterator[LocalQueue]:
     found.close()
 
 
-def started(stack: Stack, queue: LocalQueue) -> LocalPictures:
-    """A process that has just started: it lists the bucket at its first step."""
-    return LocalPictures(Clients(stack), queue, new_logger("pictures_to_events"), align_events)
+@pytest.fixture
+def started(stack: Stack, queue: LocalQueue) -> Iterator[Callable[[], LocalPictures]]:
+    """Makes a process that has just started: it lists the bucket at its first step."""
+    with Readers(1, zone="UTC", gps=False) as readers:
+        align, logger = partial(align_events, readers), new_logger("pictures_to_events")
+        yield lambda: LocalPictures(Clients(stack), queue, logger, align)
 
 
 def test_each_change_is_an_event_also_of_what_happened_while_nothing_ran(
-    place: Place, stack: Stack, queue: LocalQueue
+    place: Place, started: Callable[[], LocalPictures]
 ) -> None:
     place.upload("a.jpg", picture())
     place.upload("b.jpg", picture())
-    assert started(stack, queue).step()
+    assert started().step()
     place.upload("a.jpg", picture("blue"))
     place.remove("b.jpg")
-    assert started(stack, queue).step()
-    assert not started(stack, queue).step()
+    assert started().step()
+    assert not started().step()
     told = sorted((event.image_id, event.type) for event in place.events())
     assert told == [
         ("a.jpg", "image.updated"),
@@ -70,13 +75,13 @@ def test_each_change_is_an_event_also_of_what_happened_while_nothing_ran(
 
 
 def test_what_can_never_be_settled_is_kept_and_holds_up_nothing(
-    place: Place, stack: Stack, queue: LocalQueue
+    place: Place, started: Callable[[], LocalPictures], queue: LocalQueue
 ) -> None:
     counted = {"image_id": {"S": "a.jpg"}, "version": {"N": "12"}}
     place.dynamodb.put_item(TableName=place.images, Item=counted)
     place.upload("a.jpg", picture())
     place.upload("b.jpg", picture())
-    assert started(stack, queue).step()
+    assert started().step()
     ((reason, detail),) = queue.letters()
     assert reason == "counted version"
     assert "version 12" in detail
@@ -85,11 +90,11 @@ def test_what_can_never_be_settled_is_kept_and_holds_up_nothing(
 
 
 def test_while_a_store_does_not_answer_messages_wait(
-    place: Place, stack: Stack, queue: LocalQueue
+    place: Place, stack: Stack, started: Callable[[], LocalPictures], queue: LocalQueue
 ) -> None:
     place.upload("a.jpg", picture())
     place.kinesis.delete_stream(StreamName=place.name)
-    running = started(stack, queue)
+    running = started()
     with pytest.raises(Exception, match=place.name):
         running.step()
     assert queue.waiting() == 1
@@ -98,12 +103,12 @@ def test_while_a_store_does_not_answer_messages_wait(
     now = Clients(stack).clock.now() + AGAIN_SECONDS + 1
     (message,) = queue.receive(now, now)
     queue.bring_again([message], 0.0)
-    assert started(stack, queue).step()
+    assert started().step()
     assert [event.image_id for event in place.events()] == ["a.jpg"]
 
 
-def test_the_process_sleeps_until_the_next_list(stack: Stack, queue: LocalQueue) -> None:
-    process, before = started(stack, queue), time.monotonic()
+def test_the_process_sleeps_until_the_next_list(started: Callable[[], LocalPictures]) -> None:
+    process, before = started(), time.monotonic()
     assert process.seconds_to_list(before) == 0.0
     assert not process.step()
     assert process.seconds_to_list(before) == LIST_SECONDS
