@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lockstep.audit.partition import Chunk, Partition, encoded, joined
 from lockstep.stores.entry import Entry
-from lockstep.stores.objects import TaggedObjects
+from lockstep.stores.objects import PartObjects, TaggedObjects
 
 # So many entries are in memory before a segment is written: about 60 MB.
 IN_MEMORY = 131_072
@@ -52,8 +52,15 @@ class SegmentBuilder:
         return struct.pack(f">{self._parts + 1}Q", *offsets, end) + b"".join(pieces)
 
 
+def piece_of(objects: PartObjects, key: str, part: int) -> bytes:
+    """One partition of a segment, by two reads: of its two offsets only, and of the partition."""
+    at = _OFFSET * part
+    start, end = struct.unpack(">2Q", objects.read_part(key, at, at + 2 * _OFFSET))
+    return objects.read_part(key, start, end) if start < end else b""
+
+
 class Segments:
-    """Reads partitions from segments."""
+    """Reads partitions from segments, and keeps the offsets of each."""
 
     def __init__(self, objects: TaggedObjects, parts: int) -> None:
         self._objects = objects

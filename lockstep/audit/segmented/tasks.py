@@ -10,7 +10,6 @@ result stays.
 """
 
 import secrets
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from itertools import batched
 from typing import Literal
@@ -19,12 +18,10 @@ import msgspec
 
 from lockstep.audit.image_comparison import IMAGES, StoreName
 from lockstep.audit.partition import joined, suspects_of
-from lockstep.audit.pieces.segments import IN_MEMORY, SegmentBuilder
+from lockstep.audit.pieces.segments import IN_MEMORY, SegmentBuilder, piece_of
 from lockstep.audit.suspects import Suspect
 from lockstep.stores.objects import PartObjects
 from lockstep.stores.readers import Segment, SegmentReader
-
-_PIECE_BOUNDS = struct.Struct(">2Q")
 
 
 class Division(msgspec.Struct, frozen=True):
@@ -96,6 +93,7 @@ class Work:
         self._now = now
         self._check = check
         self._in_memory = in_memory
+        self._segments: dict[str, SegmentRead] = {}
 
     def do(self, task: Task) -> int:
         """Do a task, unless its result is there.
@@ -141,11 +139,14 @@ class Work:
         return self._segment_read(task.store, task.segment)
 
     def _segment_read(self, store: StoreName, segment: int) -> SegmentRead:
+        """The result of a segment. It never changes, so it is read once for all partitions."""
         name = f"{store}-{segment:04d}"
-        there = self._objects.read(name)
-        if there is None:
-            raise OutOfOrderError(name)
-        return _read_decoder.decode(there)
+        if name not in self._segments:
+            there = self._objects.read(name)
+            if there is None:
+                raise OutOfOrderError(name)
+            self._segments[name] = _read_decoder.decode(there)
+        return self._segments[name]
 
     def _compared(self, task: ComparePartition) -> Sequence[Suspect]:
         name = f"partition-{task.partition:06d}"
@@ -163,11 +164,8 @@ class Work:
         for segment in range(self._division.segments):
             for key in self._segment_read(store, segment).keys:
                 self._check()
-                at = partition * _PIECE_BOUNDS.size // 2
-                bounds = self._objects.read_part(key, at, at + _PIECE_BOUNDS.size)
-                start, end = _PIECE_BOUNDS.unpack(bounds)
-                if start < end:
-                    yield self._objects.read_part(key, start, end)
+                if piece := piece_of(self._objects, key, partition):
+                    yield piece
 
 
 _read_decoder = msgspec.json.Decoder(SegmentRead)
